@@ -1,0 +1,53 @@
+use std::time::Duration;
+
+/// Why an attempt, or the whole delivery, ended without an answer of the endpoint.
+///
+/// One concrete type for every layer, so that classification is a `match`.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AttemptError {
+    /// No connection could be made; nothing was sent.
+    #[error("cannot connect: {0}")]
+    Connect(String),
+    /// The TLS handshake failed or the endpoint's certificate is not accepted; nothing was sent.
+    #[error("TLS failed: {0}")]
+    Tls(String),
+    /// The connection broke after the request was begun; the endpoint may have taken it.
+    #[error("connection lost: {0}")]
+    Interrupted(String),
+    /// The attempt took longer than `request.timeout_secs`; the endpoint may have taken it.
+    #[error("no answer within {}s", .0.as_secs_f64())]
+    Timeout(Duration),
+    /// The delivery took longer than `request.deadline_secs`.
+    #[error("not delivered within {}s", .0.as_secs_f64())]
+    Deadline(Duration),
+    /// The gate was closed before the attempt was sent.
+    #[error("the gate is closed")]
+    GateClosed,
+    /// No access token could be had; nothing was sent.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The answer is not HTTP or its body exceeds the limit; the endpoint has taken the request.
+    #[error("unusable answer: {0}")]
+    Answer(String),
+}
+
+impl AttemptError {
+    /// Whether the endpoint may have taken the request although no answer came.
+    pub fn outcome_unknown(&self) -> bool {
+        matches!(
+            self,
+            Self::Interrupted(_) | Self::Timeout(_) | Self::Deadline(_) | Self::Answer(_)
+        )
+    }
+}
+
+/// Why no access token could be had.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The token endpoint refuses the client; a person has to mend it.
+    #[error("the token endpoint refuses the client: {0}")]
+    Refused(String),
+    /// The token endpoint cannot be reached or does not answer properly now.
+    #[error("cannot get a token: {0}")]
+    Unavailable(String),
+}

@@ -1,0 +1,1 @@
+//! The wire: the hyper client and its TLS.

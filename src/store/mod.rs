@@ -1,0 +1,49 @@
+//! The store: the latest state of each profile and the version that the endpoint confirmed.
+
+mod types;
+
+use std::future::Future;
+
+pub use types::{
+    Claim, Claims, Counts, DeadLetter, InvalidRecord, Outcome, Settled, StoreError, Triggers,
+    Update, Verdict,
+};
+
+use crate::profile::{Known, ProfileId};
+
+/// Keeps profiles and what is due of them. Implementations are shared by cloning.
+pub trait Store: Clone + Send + Sync + 'static {
+    /// Compares each update with what is known, keeps it and marks the profile due if something
+    /// relevant changed. Durable when it returns; the verdicts stand in the order of the updates.
+    fn apply(
+        &self,
+        updates: Vec<Update>,
+        invalid: Vec<InvalidRecord>,
+    ) -> impl Future<Output = Result<Vec<Verdict>, StoreError>> + Send;
+
+    /// At most `max` due profiles, none of which is in flight. They are in flight until settled.
+    fn claim(&self, max: usize) -> impl Future<Output = Result<Claims, StoreError>> + Send;
+
+    /// What became of claimed profiles. Outcomes of forgotten profiles are dropped.
+    fn settle(&self, outcomes: Vec<Settled>)
+    -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// What is known of each of these profiles, in their order; `None` where nothing is.
+    fn known(
+        &self,
+        ids: Vec<ProfileId>,
+    ) -> impl Future<Output = Result<Vec<Option<Known>>, StoreError>> + Send;
+
+    /// Makes dead letters of exactly these versions due again under the same version. What has
+    /// moved on is left alone.
+    fn revive(
+        &self,
+        versions: Vec<(ProfileId, u64)>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Waits until something may have become due since the last claim.
+    fn wait_due(&self) -> impl Future<Output = ()> + Send;
+
+    /// How many profiles are in which state now.
+    fn counts(&self) -> Counts;
+}

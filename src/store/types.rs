@@ -1,0 +1,240 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    clock::Micros,
+    profile::{Fingerprints, Kept, ProfileId, SourceVersion},
+};
+
+/// One record of a profile, projected, to be compared with what is known of that profile.
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// The profile.
+    pub id: ProfileId,
+    /// Fingerprints of the record.
+    pub prints: Fingerprints,
+    /// Whether the record says that the profile is to be exported.
+    pub followed: bool,
+    /// The sender's version of the profile.
+    pub source_version: Option<SourceVersion>,
+    /// When the record arrived.
+    pub received: Micros,
+    /// The record, from which what is kept can be read again.
+    pub record: Bytes,
+    /// What is to be kept; absent where the caller expects it to be known already.
+    pub kept: Option<Kept>,
+}
+
+/// A record that could not be read as a profile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvalidRecord {
+    /// The name of the source.
+    pub source: String,
+    /// Where in its batch the record stood.
+    pub place: String,
+    /// What is wrong with it.
+    pub reason: String,
+    /// When it arrived.
+    pub received: Micros,
+    /// Its first 4 KiB.
+    pub excerpt: Bytes,
+}
+
+/// Why a profile became due, as a set.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Triggers(pub u8);
+
+impl Triggers {
+    /// It became followed.
+    pub const FOLLOWED: Self = Self(1);
+    /// A mapped membership changed.
+    pub const MEMBERSHIP: Self = Self(1 << 1);
+    /// The exported identities changed.
+    pub const IDENTITY: Self = Self(1 << 2);
+    /// A mapped attribute changed.
+    pub const ATTRIBUTE: Self = Self(1 << 3);
+    /// It is no longer followed; this is its last export.
+    pub const UNFOLLOWED: Self = Self(1 << 4);
+    /// `export.when: always`.
+    pub const ALWAYS: Self = Self(1 << 5);
+
+    const NAMES: [(Self, &'static str); 6] = [
+        (Self::FOLLOWED, "followed"),
+        (Self::MEMBERSHIP, "membership"),
+        (Self::IDENTITY, "identity"),
+        (Self::ATTRIBUTE, "attribute"),
+        (Self::UNFOLLOWED, "unfollowed"),
+        (Self::ALWAYS, "always"),
+    ];
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether all of `other` are among these.
+    pub fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The names of those that are set.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        Self::NAMES.into_iter().filter(move |(t, _)| self.contains(*t)).map(|(_, name)| name)
+    }
+}
+
+impl std::ops::BitOr for Triggers {
+    type Output = Self;
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl std::ops::BitOrAssign for Triggers {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+impl fmt::Debug for Triggers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.names()).finish()
+    }
+}
+
+/// What an update was found to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Something relevant changed: the profile is due.
+    Changed(Triggers),
+    /// Nothing relevant changed.
+    Unchanged,
+    /// The profile is remembered, but not exported.
+    NotFollowed,
+    /// The source version is lower than the known one.
+    Stale,
+    /// The source version is of another kind than the known one.
+    Invalid,
+}
+
+/// A due profile, in flight until it is settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The profile.
+    pub id: ProfileId,
+    /// The version to deliver.
+    pub version: u64,
+    /// The version that the endpoint confirmed last, 0 when none.
+    pub confirmed: u64,
+    /// Why it is due.
+    pub triggers: Triggers,
+    /// Deliveries of this version that have failed.
+    pub failures: u32,
+    /// Since when it is due.
+    pub due_since: Micros,
+}
+
+/// An answer to a claim.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// What can be delivered now.
+    pub ready: Vec<Claim>,
+    /// How long until the next profile that waits for its time, if one does.
+    pub next_in: Option<Duration>,
+}
+
+/// What became of a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// The profile.
+    pub id: ProfileId,
+    /// The version that was claimed.
+    pub version: u64,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Whether the endpoint may have taken an attempt whose answer never came.
+    pub unknown: bool,
+}
+
+/// What became of a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The endpoint took it.
+    Delivered,
+    /// It failed for now; the profile waits, longer with each failure.
+    Later,
+    /// The endpoint refuses it.
+    Refused(Arc<DeadLetter>),
+    /// No further attempt was made: due again at once, nothing counted.
+    Released,
+    /// There is nothing to send: the profile went away or has nothing to export.
+    Withdrawn,
+}
+
+/// Why a version could not be delivered for good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// The version.
+    pub version: u64,
+    /// The status of the answer, 0 where there is none.
+    pub status: u16,
+    /// The answer's request id, where it names one.
+    pub request_id: Option<String>,
+    /// What happened, in one line.
+    pub reason: String,
+    /// The first 4 KiB of the answer.
+    pub answer: Bytes,
+    /// Attempts made of this version.
+    pub attempts: u32,
+    /// When it was refused.
+    pub at: Micros,
+}
+
+/// How many profiles are in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Profiles that are known.
+    pub known: u64,
+    /// Those that are followed.
+    pub followed: u64,
+    /// Those that wait for delivery or are in flight.
+    pub due: u64,
+    /// Those in flight.
+    pub in_flight: u64,
+    /// Those with a dead letter.
+    pub dead: u64,
+    /// Since when the oldest due profile is due, 0 when none is.
+    pub oldest_due: Micros,
+}
+
+/// Why the store cannot do what was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has the store open.
+    #[error(
+        "the store at {path} is in use by another process; stop that process or choose another data_dir"
+    )]
+    Locked {
+        /// Where the store lies.
+        path: String,
+    },
+    /// The store could not be opened.
+    #[error("cannot open the store at {path}: {reason}")]
+    Open {
+        /// Where the store lies.
+        path: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// Reading or writing failed.
+    #[error("the store failed: {0}")]
+    Failed(String),
+    /// What is stored cannot be read.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+    /// The store was stopped.
+    #[error("the store has stopped")]
+    Stopped,
+}

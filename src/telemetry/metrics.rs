@@ -1,0 +1,254 @@
+//! Every metric, in one table.
+
+use std::sync::Arc;
+
+use prometheus_client::{
+    metrics::{
+        counter::Counter,
+        family::{Family, MetricConstructor},
+        gauge::Gauge,
+        histogram::Histogram,
+    },
+    registry::{Registry, Unit},
+};
+
+/// Label pairs of a series.
+type Labels = Vec<(&'static str, String)>;
+
+type CounterFamily = Family<Labels, Counter>;
+type GaugeFamily = Family<Labels, Gauge>;
+type HistogramFamily = Family<Labels, Histogram, Buckets>;
+
+/// Bucket bounds in seconds, from 0.5 ms on, each twice the former.
+#[derive(Clone, Copy, Debug, Default)]
+struct Buckets;
+
+/// A family without series.
+trait Fresh {
+    fn fresh() -> Self;
+}
+
+impl<M: Default> Fresh for Family<Labels, M> {
+    fn fresh() -> Self {
+        Self::default()
+    }
+}
+
+impl Fresh for HistogramFamily {
+    fn fresh() -> Self {
+        Self::new_with_constructor(Buckets)
+    }
+}
+
+impl MetricConstructor<Histogram> for Buckets {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new((0..18).map(|power| 0.0005 * f64::from(1u32 << power)))
+    }
+}
+
+macro_rules! table {
+    ($( $(#[doc = $help:literal])+ $field:ident : $family:ty = $name:literal $(, $unit:expr)? ; )+) => {
+        /// The families of all components.
+        #[derive(Clone, Debug)]
+        struct Families { $( $(#[doc = $help])+ $field: $family, )+ }
+
+        impl Default for Families {
+            fn default() -> Self {
+                Self { $( $field: Fresh::fresh(), )+ }
+            }
+        }
+
+        impl Families {
+            fn register(&self, registry: &mut Registry) {
+                $( table!(@register registry, $name, concat!($($help),+).trim(), self.$field.clone() $(, $unit)?); )+
+            }
+        }
+    };
+    (@register $r:ident, $name:literal, $help:expr, $metric:expr) => { $r.register($name, $help, $metric) };
+    (@register $r:ident, $name:literal, $help:expr, $metric:expr, $unit:expr) => {
+        $r.register_with_unit($name, $help, $unit, $metric)
+    };
+}
+
+// Counters end in `_total` and units in their name on the wire; the registry adds both.
+table! {
+    /// Records that a source received.
+    received_events: CounterFamily = "component_received_events";
+    /// Bytes that a source received, after decompression.
+    received_bytes: CounterFamily = "component_received_bytes";
+    /// Profiles that a sink delivered.
+    sent_events: CounterFamily = "component_sent_events";
+    /// Bytes of the bodies that a sink delivered.
+    sent_bytes: CounterFamily = "component_sent_bytes";
+    /// Errors by type and stage.
+    errors: CounterFamily = "component_errors";
+    /// Events that were set aside, by reason.
+    discarded: CounterFamily = "component_discarded_events";
+    /// Requests sent to the endpoint, every attempt counted.
+    requests: CounterFamily = "http_client_requests_sent";
+    /// Answers of the endpoint by status.
+    responses: CounterFamily = "http_client_responses";
+    /// Time from sending an attempt to its answer.
+    rtt: HistogramFamily = "http_client_rtt", Unit::Seconds;
+    /// Profiles by state.
+    profiles: GaugeFamily = "profile_http_profiles";
+    /// Updates by verdict.
+    updates: CounterFamily = "profile_http_updates";
+    /// Exports by trigger and outcome.
+    exports: CounterFamily = "profile_http_exports";
+    /// Deliveries repeated inside the stack.
+    retries: CounterFamily = "profile_http_retries";
+    /// Memberships that ended because a snapshot no longer named them.
+    exits_by_absence: CounterFamily = "profile_http_exits_by_absence";
+    /// Records without a source version although `profile.version` is set.
+    version_missing: CounterFamily = "profile_http_version_missing";
+    /// How long the oldest due profile has been due.
+    oldest_due: GaugeFamily = "profile_http_oldest_due", Unit::Seconds;
+    /// Time from acknowledged to delivered.
+    lag: HistogramFamily = "profile_http_delivery_lag", Unit::Seconds;
+    /// The gate: 1 for the state and reason it is in.
+    gate: GaugeFamily = "profile_http_gate";
+    /// Token requests by outcome.
+    tokens: CounterFamily = "profile_http_tokens";
+    /// Time of one commit of the store.
+    commit: HistogramFamily = "profile_http_store_commit", Unit::Seconds;
+}
+
+/// The metrics of one process. The registry is a value: tests read it, nothing is global.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    families: Families,
+}
+
+impl Metrics {
+    /// Metrics, registered in `registry`.
+    pub fn new(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        metrics.families.register(registry);
+        metrics
+    }
+
+    /// The series of one component. `kind` is `source` or `sink`, `component_type` the `type` of
+    /// the configuration.
+    pub fn component(&self, id: &str, kind: &'static str, component_type: &str) -> Arc<Component> {
+        let labels: Labels = vec![
+            ("component_id", id.to_owned()),
+            ("component_kind", kind.to_owned()),
+            ("component_type", component_type.to_owned()),
+        ];
+        Arc::new(Component::new(self.families.clone(), labels))
+    }
+}
+
+/// The series of one source or sink. What is counted for each event is looked up once, here.
+#[derive(Debug)]
+pub struct Component {
+    /// Records received.
+    pub received_events: Counter,
+    /// Bytes received.
+    pub received_bytes: Counter,
+    /// Profiles delivered.
+    pub sent_events: Counter,
+    /// Bytes delivered.
+    pub sent_bytes: Counter,
+    /// Attempts sent.
+    pub requests: Counter,
+    /// Deliveries repeated inside the stack.
+    pub retries: Counter,
+    /// Memberships ended by absence.
+    pub exits_by_absence: Counter,
+    /// Records without a source version.
+    pub version_missing: Counter,
+    /// Time of an attempt, in seconds.
+    pub rtt: Histogram,
+    /// Time from acknowledged to delivered, in seconds.
+    pub lag: Histogram,
+    /// Time of a commit, in seconds.
+    pub commit: Histogram,
+    /// Age of the oldest due profile, in seconds.
+    pub oldest_due: Gauge,
+    families: Families,
+    labels: Labels,
+}
+
+impl Component {
+    fn new(families: Families, labels: Labels) -> Self {
+        Self {
+            received_events: families.received_events.get_or_create_owned(&labels),
+            received_bytes: families.received_bytes.get_or_create_owned(&labels),
+            sent_events: families.sent_events.get_or_create_owned(&labels),
+            sent_bytes: families.sent_bytes.get_or_create_owned(&labels),
+            requests: families.requests.get_or_create_owned(&labels),
+            retries: families.retries.get_or_create_owned(&labels),
+            exits_by_absence: families.exits_by_absence.get_or_create_owned(&labels),
+            version_missing: families.version_missing.get_or_create_owned(&labels),
+            rtt: families.rtt.get_or_create_owned(&labels),
+            lag: families.lag.get_or_create_owned(&labels),
+            commit: families.commit.get_or_create_owned(&labels),
+            oldest_due: families.oldest_due.get_or_create_owned(&labels),
+            families,
+            labels,
+        }
+    }
+
+    /// A component whose series are in no registry, for use outside a process that has one.
+    pub fn detached() -> Arc<Self> {
+        Metrics::default().component("", "sink", "profile_http")
+    }
+
+    /// Counts errors, such as `("request_failed", "sending")`.
+    pub fn errors(&self, error_type: &str, stage: &str) -> Counter {
+        self.counter(&self.families.errors, &[("error_type", error_type), ("stage", stage)])
+    }
+
+    /// Counts events that were set aside.
+    pub fn discarded(&self, intentional: bool, reason: &str) -> Counter {
+        let intentional = if intentional { "true" } else { "false" };
+        self.counter(&self.families.discarded, &[("intentional", intentional), ("reason", reason)])
+    }
+
+    /// Counts answers of a status.
+    pub fn responses(&self, status: u16) -> Counter {
+        self.counter(&self.families.responses, &[("status", &status.to_string())])
+    }
+
+    /// Profiles in a state: `known`, `followed`, `due`, `in_flight` or `dead`.
+    pub fn profiles(&self, state: &str) -> Gauge {
+        self.families.profiles.get_or_create_owned(&self.with(&[("state", state)]))
+    }
+
+    /// Counts updates with a verdict.
+    pub fn updates(&self, verdict: &str) -> Counter {
+        self.counter(&self.families.updates, &[("verdict", verdict)])
+    }
+
+    /// Counts exports.
+    pub fn exports(&self, trigger: &str, outcome: &str) -> Counter {
+        self.counter(&self.families.exports, &[("trigger", trigger), ("outcome", outcome)])
+    }
+
+    /// Counts token requests.
+    pub fn tokens(&self, outcome: &str) -> Counter {
+        self.counter(&self.families.tokens, &[("outcome", outcome)])
+    }
+
+    /// Shows the state of the gate and why, in place of the former one.
+    pub fn gate(&self, former: (&str, &str), now: (&str, &str)) {
+        let series = |(state, reason): (&str, &str)| {
+            self.families
+                .gate
+                .get_or_create_owned(&self.with(&[("state", state), ("reason", reason)]))
+        };
+        series(former).set(0);
+        series(now).set(1);
+    }
+
+    fn counter(&self, family: &CounterFamily, labels: &[(&'static str, &str)]) -> Counter {
+        family.get_or_create_owned(&self.with(labels))
+    }
+
+    fn with(&self, labels: &[(&'static str, &str)]) -> Labels {
+        let own = self.labels.iter().cloned();
+        own.chain(labels.iter().map(|(name, value)| (*name, (*value).to_owned()))).collect()
+    }
+}

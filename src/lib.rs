@@ -16,6 +16,7 @@ pub mod dispatch; // claims what is due, delivers it, settles what became of it
 pub mod endpoint; // the wire: hyper client and TLS
 pub mod profile; // identity, mapping, projection, fingerprints, the export
 pub mod record; // one JSON object with its place, and the acknowledgement of it
+pub mod sink; // projects records and commits them to its store
 pub mod source; // where records come from, one file a source
 pub mod store; // the latest state of each profile and the version that was confirmed
 pub mod telemetry; // logs and metrics // wall-clock time, replaceable in tests

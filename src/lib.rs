@@ -14,7 +14,8 @@ pub mod config; // what the operator wrote, and what will run
 pub mod delivery; // the Tower stack, layer by layer, and the classes of answers
 pub mod dispatch; // claims what is due, delivers it, settles what became of it
 pub mod endpoint; // the wire: hyper client and TLS
-pub mod listen; // HTTP/1.1 connections of the HTTP source
+pub mod listen; // HTTP/1.1 connections of the HTTP source and the local endpoint
+pub mod local_endpoint; // a third-party endpoint to try things against
 pub mod profile; // identity, mapping, projection, fingerprints, the export
 pub mod record; // one JSON object with its place, and the acknowledgement of it
 pub mod source; // where records come from, one file a source

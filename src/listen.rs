@@ -3,10 +3,11 @@
 use std::{fmt, future::Future, io, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Serialize;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
@@ -113,6 +114,16 @@ async fn connection<F, A>(
             tracing::debug!(%error, "a connection failed");
         }
     }
+}
+
+/// An answer with a JSON body.
+pub(crate) fn json_answer(status: StatusCode, body: &impl Serialize) -> Response<Full<Bytes>> {
+    let body = serde_json::to_vec(body).expect("counts and texts can be written as JSON");
+    let mut answer = Response::new(Full::from(body));
+    *answer.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    answer.headers_mut().insert(header::CONTENT_TYPE, json);
+    answer
 }
 
 fn report_panic(ended: Result<(), tokio::task::JoinError>) {

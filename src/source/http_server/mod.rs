@@ -26,11 +26,7 @@ use crate::{
     record::{Ack, Intake, Record},
 };
 
-use self::{
-    decode::Encoding,
-    refusal::{Refusal, json_answer},
-    split::Format,
-};
+use self::{decode::Encoding, refusal::Refusal, split::Format};
 use super::Feed;
 
 /// How long a connection may be idle: longer than senders keep theirs (Vector 90 s), so that it is
@@ -59,7 +55,7 @@ pub async fn serve<I: Intake>(
         async move {
             Ok(match *request.method() {
                 Method::POST => match take(&feed, request, max_body_bytes).await {
-                    Ok(ack) => json_answer(StatusCode::OK, &ack),
+                    Ok(ack) => listen::json_answer(StatusCode::OK, &ack),
                     Err(refusal) => refused(&feed, &refusal),
                 },
                 Method::GET | Method::HEAD => Response::default(),

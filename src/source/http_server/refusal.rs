@@ -1,7 +1,9 @@
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde::Serialize;
+
+use crate::listen::json_answer;
 
 /// Why a request is not acknowledged.
 ///
@@ -66,7 +68,7 @@ impl Refusal {
         };
         let mut answer = json_answer(status, &Reason { error: self.to_string() });
         if let Some((name, value)) = hint {
-            set(&mut answer, name, value);
+            answer.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         answer
     }
@@ -75,17 +77,4 @@ impl Refusal {
 #[derive(Serialize)]
 struct Reason {
     error: String,
-}
-
-/// An answer with a JSON body.
-pub(super) fn json_answer(status: StatusCode, body: &impl Serialize) -> Response<Full<Bytes>> {
-    let body = serde_json::to_vec(body).expect("counts and texts can be written as JSON");
-    let mut answer = Response::new(Full::from(body));
-    *answer.status_mut() = status;
-    set(&mut answer, header::CONTENT_TYPE, "application/json");
-    answer
-}
-
-fn set(answer: &mut Response<Full<Bytes>>, name: HeaderName, value: &'static str) {
-    answer.headers_mut().insert(name, HeaderValue::from_static(value));
 }

@@ -18,6 +18,7 @@ pub mod listen; // HTTP/1.1 connections of the HTTP source and the local endpoin
 pub mod local_endpoint; // a third-party endpoint to try things against
 pub mod profile; // identity, mapping, projection, fingerprints, the export
 pub mod record; // one JSON object with its place, and the acknowledgement of it
+pub mod sample; // sample profiles to try, test and measure with
 pub mod source; // where records come from, one file a source
 pub mod store; // the latest state of each profile and the version that was confirmed
 pub mod telemetry; // logs and metrics // wall-clock time, replaceable in tests

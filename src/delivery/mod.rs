@@ -1,6 +1,7 @@
 //! Delivery: the Tower stack that carries one export to the endpoint, layer by layer, and the
 //! classes into which answers fall.
 
+pub mod auth;
 mod class;
 mod error;
 mod settings;

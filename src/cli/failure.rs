@@ -34,7 +34,10 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         match self {
             Self::Config(errors) => {
-                for problem in errors.problems() {
+                for (i, problem) in errors.problems().iter().enumerate() {
+                    if i > 0 {
+                        eprintln!();
+                    }
                     print("error", problem);
                 }
                 ExitCode::from(EXIT_CONFIG)

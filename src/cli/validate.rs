@@ -18,7 +18,7 @@ pub(super) struct Args {
 
     /// The same as -c FILE
     #[arg(value_name = "FILE")]
-    files: Vec<PathBuf>,
+    more: Vec<PathBuf>,
 
     /// Do not look at files that the configuration names, the data directory or host names
     #[arg(long)]
@@ -30,7 +30,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(mut args: Args, env: &Env) -> Result<(), Failure> {
-    args.config.files.append(&mut args.files);
+    args.config.files.append(&mut args.more);
     let plan = args.config.load(env)?;
     if args.deny_warnings && !plan.warnings.is_empty() {
         return Err(ConfigErrors::from(plan.warnings).into());

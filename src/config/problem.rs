@@ -5,6 +5,9 @@ use super::mask;
 /// The widest part of a source line that is shown.
 const SHOWN_WIDTH: usize = 120;
 
+/// What stands for something that is hidden.
+const MASK: [char; 3] = ['*'; 3];
+
 /// A configuration file as it was read.
 pub(super) struct SourceFile {
     /// Its path, as the operator named it.
@@ -48,36 +51,34 @@ impl Place {
         (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
     }
 
-    /// The line with a caret under the place, secrets masked.
+    /// The line with carets under the place, secrets masked.
     fn excerpt(&self) -> Option<String> {
         let text = &self.file.text;
         let start = text[..self.start].rfind('\n').map_or(0, |at| at + 1);
         let end = text[self.start..].find('\n').map_or(text.len(), |at| self.start + at);
         let line = text[start..end].trim_end();
-        let visible = mask::visible(text, start, line)?;
-
-        let from = self.start - start;
-        let skipped = from.saturating_sub(SHOWN_WIDTH / 2);
-        let skipped = if line.len() > SHOWN_WIDTH { floor(line, skipped) } else { 0 };
-        let mut shown: String = visible.get(skipped..).unwrap_or("").to_owned();
-        if shown.len() > SHOWN_WIDTH {
-            shown.truncate(floor(&shown, SHOWN_WIDTH));
-            shown.push('…');
+        if line.is_empty() {
+            return None;
         }
-        let mut excerpt = format!("    {}{shown}", if skipped > 0 { "…" } else { "" });
-        // What is hidden is never pointed into.
-        if visible.get(..from) == line.get(..from) {
-            let indent: String = line[skipped..from.min(line.len()).max(skipped)]
-                .chars()
-                .map(|c| if c == '\t' { '\t' } else { ' ' })
-                .collect();
-            let marked = self.end.min(start + line.len()).saturating_sub(self.start);
-            let width = text[self.start..self.start + marked].chars().count();
-            let width = width.clamp(1, shown.chars().count().saturating_sub(indent.len()).max(1));
-            let gap = if skipped > 0 { " " } else { "" };
-            excerpt = format!("{excerpt}\n    {gap}{indent}{}", "^".repeat(width));
+        let hidden = mask::hidden(&text[..start], line)?;
+        // What is marked in the shown line follows from what of it is marked in the file.
+        let marked = self.start..self.end.max(self.start + 1);
+        let mut shown: Vec<(char, bool)> = Vec::new();
+        for (at, c) in line.char_indices() {
+            let is_marked = marked.contains(&(start + at));
+            match hidden.iter().find(|part| part.contains(&at)) {
+                None => shown.push((c, is_marked)),
+                Some(part) if part.start == at => shown.extend(MASK.map(|c| (c, is_marked))),
+                Some(_) if is_marked => {
+                    shown.iter_mut().rev().take(MASK.len()).for_each(|(_, marked)| *marked = true);
+                }
+                Some(_) => {}
+            }
         }
-        Some(excerpt)
+        if self.start >= start + line.len() {
+            shown.push((' ', true));
+        }
+        Some(render(&crop(shown)))
     }
 }
 
@@ -176,4 +177,31 @@ impl fmt::Display for ConfigErrors {
 /// The last character boundary at or before `at`.
 fn floor(text: &str, at: usize) -> usize {
     text.floor_char_boundary(at)
+}
+
+/// The part of a long line around what is marked.
+fn crop(line: Vec<(char, bool)>) -> Vec<(char, bool)> {
+    if line.len() <= SHOWN_WIDTH {
+        return line;
+    }
+    let first = line.iter().position(|(_, marked)| *marked).unwrap_or(0);
+    let from = first.saturating_sub(SHOWN_WIDTH / 2);
+    let to = (from + SHOWN_WIDTH).min(line.len());
+    let ellipsis = |cut: bool| cut.then_some(('…', false));
+    let middle = line[from..to].iter().copied();
+    ellipsis(from > 0).into_iter().chain(middle).chain(ellipsis(to < line.len())).collect()
+}
+
+/// Two lines: the text, and carets under what is marked. Tabs stay tabs, so that both align.
+fn render(line: &[(char, bool)]) -> String {
+    let text: String = line.iter().map(|(c, _)| *c).collect();
+    let carets: String = line
+        .iter()
+        .map(|(c, marked)| match (c, marked) {
+            (_, true) => '^',
+            ('\t', _) => '\t',
+            _ => ' ',
+        })
+        .collect();
+    format!("    {}\n    {}", text.trim_end(), carets.trim_end())
 }

@@ -160,7 +160,7 @@ fn extra_params(auth: &mut Section<'_>) -> Vec<(String, String)> {
                 );
                 return None;
             }
-            let value = endpoint::text_of("a value of `extra_params`", entry.value, findings)?;
+            let value = endpoint::text_of(&entry.key, entry.value, findings)?;
             Some((entry.key, value))
         })
         .collect()

@@ -6,7 +6,7 @@ use super::{Findings, Located, NeedKind, Read, Section};
 use crate::{
     config::{
         problem::{Place, Problem},
-        written::{Text, Value},
+        written::{Node, Text, Value},
     },
     delivery::AuthSettings,
 };
@@ -46,7 +46,7 @@ fn check_url(name: &str, text: &str) -> Result<Uri, (String, String)> {
             Some(_) => "only http:// and https:// are spoken".to_owned(),
             None => "begin it with https://".to_owned(),
         };
-        return Err((format!("`{name}` is no http or https URL"), help));
+        return Err((format!("`{name}` must be an http or https URL"), help));
     }
     if text.contains(['{', '}']) {
         return problem(
@@ -93,18 +93,14 @@ fn query(sink: &mut Section<'_>) -> Vec<(String, String, Place)> {
     entries
         .into_iter()
         .filter_map(|entry| {
-            let value = text_of("a value of `query`", entry.value, findings)?;
+            let value = text_of(&entry.key, entry.value, findings)?;
             Some((entry.key, value, entry.key_place))
         })
         .collect()
 }
 
 /// Reads a parameter: text, a whole number or a boolean, which all end up as text.
-pub(super) fn text_of(
-    name: &str,
-    node: crate::config::written::Node,
-    findings: &Findings,
-) -> Option<String> {
+pub(super) fn text_of(name: &str, node: Node, findings: &Findings) -> Option<String> {
     match node.value {
         Value::Integer(number) => Some(number.to_string()),
         Value::Bool(value) => Some(value.to_string()),

@@ -31,7 +31,10 @@ const OWN: [&str; 4] = ["host", "content-length", "idempotency-key", "profile-ve
 struct Written {
     name: String,
     value: String,
-    secret: bool,
+    /// Whether a variable is part of the name, which then is not shown either.
+    name_varies: bool,
+    /// Whether a variable is part of the value.
+    value_varies: bool,
 }
 
 /// Reads `custom_headers` in either form. Values that may be secret are marked as sensitive.
@@ -55,16 +58,19 @@ pub(super) fn read(sink: &mut Section<'_>, auth: Option<&AuthSettings>) -> Heade
         },
         Value::Map(entries) => {
             for entry in entries {
-                let title = format!("header `{}`", entry.key);
-                if let Some(text) = Text::read(&title, entry.value, findings) {
-                    let secret = text.has_variable();
-                    let header = Written { name: entry.key, value: text.text, secret };
+                if let Some(text) = Text::read(&entry.key, entry.value, findings) {
+                    let header = Written {
+                        name: entry.key,
+                        value_varies: text.has_variable(),
+                        value: text.text,
+                        name_varies: false,
+                    };
                     add(header, &entry.key_place);
                 }
             }
         }
         _ => findings.error(
-            Problem::at(&place, "`custom_headers` is text or a map")
+            Problem::at(&place, "`custom_headers` must be text or a map")
                 .help("write `name:value,name:value`, or a map of names and values"),
         ),
     }
@@ -76,9 +82,9 @@ fn checked(
     auth: Option<&AuthSettings>,
     known: &HeaderMap,
 ) -> Result<(HeaderName, HeaderValue), (String, String)> {
-    let Written { name, value, secret } = header;
-    let problem =
-        |what: &str, help: &str| Err((format!("header `{name}` {what}"), help.to_owned()));
+    let Written { name, value, .. } = header;
+    let shown = if header.name_varies { "named by a variable" } else { &format!("`{name}`") };
+    let problem = |what: &str, help: &str| Err((format!("header {shown} {what}"), help.to_owned()));
     let Ok(parsed) = name.parse::<HeaderName>() else {
         return problem("has a name that no header can have", "use letters, digits and `-`");
     };
@@ -107,46 +113,68 @@ fn checked(
             "use visible ASCII characters and spaces; no line breaks",
         );
     };
-    parsed_value.set_sensitive(*secret || mask::is_sensitive(name));
+    parsed_value.set_sensitive(header.value_varies || mask::is_sensitive(name));
     Ok((parsed, parsed_value))
 }
 
 /// Splits the string form at commas, then each part at its first colon. `\,` is a comma and `\\` a
 /// backslash. What a variable holds is not split, unless the variable is the whole text.
-fn split(text: &Text) -> Result<Vec<Written>, String> {
-    let from_variable =
-        |at: usize| !text.is_variable() && text.variables.iter().any(|range| range.contains(&at));
+fn split(text: &Text) -> Result<Vec<Written>, &'static str> {
+    let varies = |at: usize| text.variables.iter().any(|range| range.contains(&at));
     let mut headers = Vec::new();
-    let mut part = (String::new(), None::<String>, text.is_variable());
+    let mut part = Part::default();
     let mut characters = text.text.char_indices().peekable();
     while let Some((at, c)) = characters.next() {
-        let (name, value, secret) = &mut part;
-        let literal = !from_variable(at);
-        *secret |= !literal;
-        match (c, &value) {
-            (',', _) if literal => headers.push(finished(std::mem::replace(
-                &mut part,
-                (String::new(), None, text.is_variable()),
-            ))?),
-            (':', None) if literal => *value = Some(String::new()),
-            ('\\', _) if literal && matches!(characters.peek(), Some((_, ',' | '\\'))) => {
+        let varies = varies(at);
+        let splits = !varies || text.is_variable();
+        match c {
+            ',' if splits => headers.push(std::mem::take(&mut part).finish()?),
+            ':' if splits && part.value.is_none() => part.value = Some(Piece::default()),
+            '\\' if splits && matches!(characters.peek(), Some((_, ',' | '\\'))) => {
                 let escaped = characters.next().map_or('\\', |(_, c)| c);
-                value.as_mut().unwrap_or(name).push(escaped);
+                part.push(escaped, varies);
             }
-            _ => value.as_mut().unwrap_or(name).push(c),
+            _ => part.push(c, varies),
         }
     }
-    headers.push(finished(part)?);
+    headers.push(part.finish()?);
     Ok(headers)
 }
 
-fn finished((name, value, secret): (String, Option<String>, bool)) -> Result<Written, String> {
-    let name = name.trim().to_owned();
-    match value {
-        Some(value) => Ok(Written { name, value: value.trim().to_owned(), secret }),
-        None if name.is_empty() => Err("`custom_headers` has an empty part".to_owned()),
-        // Without a colon it may be the rest of a value, which must not be shown.
-        None => Err("`custom_headers` has a part without a colon".to_owned()),
+/// Name or value of a header.
+#[derive(Default)]
+struct Piece {
+    text: String,
+    varies: bool,
+}
+
+/// What stands between two commas.
+#[derive(Default)]
+struct Part {
+    name: Piece,
+    value: Option<Piece>,
+}
+
+impl Part {
+    fn push(&mut self, c: char, varies: bool) {
+        let piece = self.value.as_mut().unwrap_or(&mut self.name);
+        piece.text.push(c);
+        piece.varies |= varies;
+    }
+
+    fn finish(self) -> Result<Written, &'static str> {
+        let name = self.name.text.trim().to_owned();
+        match self.value {
+            Some(value) => Ok(Written {
+                name,
+                value: value.text.trim().to_owned(),
+                name_varies: self.name.varies,
+                value_varies: value.varies,
+            }),
+            None if name.is_empty() => Err("`custom_headers` has an empty part"),
+            // Without a colon it may be the rest of a value, which must not be shown.
+            None => Err("`custom_headers` has a part without a colon"),
+        }
     }
 }
 
@@ -156,7 +184,7 @@ mod tests {
 
     use super::*;
 
-    fn split_literal(text: &str) -> Result<Vec<(String, String)>, String> {
+    fn split_literal(text: &str) -> Result<Vec<(String, String)>, &'static str> {
         let text = Text { text: text.to_owned(), variables: Vec::new() };
         split(&text).map(|headers| headers.into_iter().map(|h| (h.name, h.value)).collect())
     }
@@ -197,8 +225,8 @@ mod tests {
         let headers = split(&partly_variable("k:a,x-admin:1,b:2", 2..13)).unwrap();
         assert_eq!(headers.len(), 2);
         assert_eq!(headers[0].value, "a,x-admin:1");
-        assert!(headers[0].secret);
-        assert!(!headers[1].secret);
+        assert!(headers[0].value_varies);
+        assert!(!headers[1].value_varies);
     }
 
     #[test]

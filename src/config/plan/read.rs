@@ -26,7 +26,8 @@ impl Read for Text {
         if let Value::Text(text) = node.value {
             return Some(text);
         }
-        let problem = Problem::at(&node.place, format!("`{name}` is text, but this is {kind}"));
+        let problem =
+            Problem::at(&node.place, format!("`{name}` must be text, but this is {kind}"));
         findings.error(match node.value {
             Value::List(_) | Value::Map(_) => problem.help("write one value"),
             _ => problem.help("put it in quotes"),
@@ -120,8 +121,8 @@ impl Read for SocketAddr {
         let address = String::read(name, node, findings)?.parse().ok();
         if address.is_none() {
             findings.error(
-                Problem::at(&place, format!("`{name}` is no address to listen at"))
-                    .help("write an IP address and a port, for example 127.0.0.1:8080"),
+                Problem::at(&place, format!("`{name}` must be an IP address and a port"))
+                    .help("write for example 127.0.0.1:8080"),
             );
         }
         address
@@ -136,8 +137,11 @@ impl Read for Path {
             Ok(path) => Some(path),
             Err(reason) => {
                 findings.error(
-                    Problem::at(&place, format!("`{name}` is no path into a profile: {reason}"))
-                        .help("write it like person.name, \"acme.io\".id or /acme.io/id"),
+                    Problem::at(
+                        &place,
+                        format!("`{name}` must be a path into a profile: {reason}"),
+                    )
+                    .help("write it like person.name, \"acme.io\".id or /acme.io/id"),
                 );
                 None
             }
@@ -175,7 +179,7 @@ fn mismatch<T>(name: &str, expected: &str, node: &Node, findings: &Findings) -> 
         _ => format!("this is {}", node.kind()),
     };
     findings.error(
-        Problem::at(&node.place, format!("`{name}` is {expected}, but {found}"))
+        Problem::at(&node.place, format!("`{name}` must be {expected}, but {found}"))
             .help(format!("write {expected}")),
     );
     None

@@ -73,7 +73,7 @@ fn concurrency(section: &mut Section<'_>) -> Option<usize> {
     if adaptive {
         let place = section.take("concurrency")?.value.place;
         section.findings().error(
-            Problem::at(&place, "`concurrency` is a number of requests, not `adaptive`")
+            Problem::at(&place, "`concurrency` must be a number of requests, not `adaptive`")
                 .help("write how many requests may be under way at once, for example 16"),
         );
         return None;

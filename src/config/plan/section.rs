@@ -33,7 +33,7 @@ impl<'a> Section<'a> {
         let kind = node.kind();
         let Value::Map(entries) = node.value else {
             findings.error(
-                Problem::at(place, format!("{title} is a map of options, but this is {kind}"))
+                Problem::at(place, format!("{title} must be a map of options, but this is {kind}"))
                     .help("write its options below it, each on a line of its own and indented"),
             );
             return None;
@@ -169,7 +169,7 @@ impl<'a> Section<'a> {
             Some(name) => format!("did you mean `{name}`?"),
             None => format!("write {}", alternatives(&names)),
         };
-        let message = format!("`{key}` is {}, not {word}", alternatives(&names));
+        let message = format!("`{key}` must be {}, not {word}", alternatives(&names));
         self.findings.error(Problem::at(&node.place, message).help(help));
         None
     }

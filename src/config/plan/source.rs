@@ -48,6 +48,7 @@ pub(super) fn read(name: String, mut section: Section<'_>) -> Option<SourcePlan>
     Some(SourcePlan { name, kind: kind? })
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "one signature for the options of every source")]
 fn stdin(section: &mut Section<'_>) -> Option<SourceKind> {
     let max_line_bytes = section.number("max_line_bytes", KIB..=GIB).unwrap_or(16 << 20);
     Some(SourceKind::Stdin { max_line_bytes })

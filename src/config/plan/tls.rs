@@ -42,7 +42,7 @@ fn version(section: &mut Section<'_>) -> Option<TlsVersion> {
     };
     if version.is_none() {
         section.findings().error(
-            Problem::at(&node.place, "`min_version` is 1.2 or 1.3").help("write 1.2 or 1.3"),
+            Problem::at(&node.place, "`min_version` must be 1.2 or 1.3").help("write 1.2 or 1.3"),
         );
     }
     version

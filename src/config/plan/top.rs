@@ -1,9 +1,9 @@
 use std::path::PathBuf;
 
 use super::{
-    Findings, Located, Need, NeedKind, Section, SinkPlan, SourceKind, SourcePlan, nearest,
+    Findings, Located, Need, NeedKind, Section, SinkPlan, SourceKind, SourcePlan, nearest, sink,
+    source,
 };
-use super::{sink, source};
 use crate::config::{
     problem::{Place, Problem},
     written::Node,

@@ -49,7 +49,10 @@ fn top(mut file: Node, problems: &mut Vec<Problem>) -> Node {
             problems.push(
                 Problem::at(
                     &file.place,
-                    format!("a configuration is a map of options, but this is {}", file.kind()),
+                    format!(
+                        "a configuration must be a map of options, but this is {}",
+                        file.kind()
+                    ),
                 )
                 .help("begin with `data_dir`, `sources` and `sinks`"),
             );

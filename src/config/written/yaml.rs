@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{Location, Spanned, UserMessageFormatter};
+use serde_saphyr::{Error, Location, Spanned, UserMessageFormatter};
 
 use super::{Entry, Node, Value};
 use crate::config::problem::{Place, Problem, SourceFile};
@@ -14,7 +14,7 @@ pub(super) fn parse(file: &Arc<SourceFile>) -> Result<Node, Vec<Problem>> {
         .map_err(|error| vec![problem(&error, file)])
 }
 
-fn problem(error: &serde_saphyr::Error, file: &Arc<SourceFile>) -> Problem {
+fn problem(error: &Error, file: &Arc<SourceFile>) -> Problem {
     let message = error.render_with_formatter(&UserMessageFormatter);
     // The place is shown in our own way.
     let message = message.split(" at line ").next().unwrap_or(&message);
@@ -22,15 +22,32 @@ fn problem(error: &serde_saphyr::Error, file: &Arc<SourceFile>) -> Problem {
         return Problem::nowhere(format!("{}: {message}", file.name));
     };
     let place = place(location, file);
+    if let Error::DuplicateMappingKey { key, .. } = error.without_snippet() {
+        let key = key.as_deref().unwrap_or("this key");
+        return Problem::at(&place, format!("`{key}` stands here twice"))
+            .help("remove one of the two, or give it another name");
+    }
     let (line, _) = place.line_column();
     let line = file.text.lines().nth(line - 1).unwrap_or_default();
     let problem = Problem::at(&place, message);
+    match hint(message, line) {
+        Some(hint) => problem.help(hint),
+        None => problem,
+    }
+}
+
+/// What usually lies behind a document that is no YAML.
+fn hint(message: &str, line: &str) -> Option<&'static str> {
     if line.contains(['{', '[']) && line.contains(" ${") {
-        problem.help("inside { } and [ ] a variable must be quoted: \"${NAME}\"")
-    } else if line.contains('\t') {
-        problem.help("indent with spaces; YAML does not allow tabs there")
+        Some("inside { } and [ ] a variable must be quoted: \"${NAME}\"")
+    } else if message.contains("tab") {
+        Some("indent with spaces; YAML does not allow tabs there")
+    } else if message.contains("quote") {
+        Some("look for a quote that is opened here or above and not closed")
+    } else if message.contains("mapping values") {
+        Some("put a value that holds `: ` in quotes, and indent neighbours alike")
     } else {
-        problem
+        None
     }
 }
 

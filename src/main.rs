@@ -6,9 +6,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-fn main() -> ExitCode {
+#[tokio::main]
+async fn main() -> ExitCode {
     match cli::Cli::try_parse() {
-        Ok(cli) => cli.run(),
+        Ok(cli) => cli.run().await,
         Err(error) => {
             // Help and version come this way too. Nothing can be done if they cannot be printed.
             let _ = error.print();

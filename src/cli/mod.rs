@@ -35,14 +35,19 @@ enum Command {
 
 impl Cli {
     /// Runs the command and prints, once, why it failed.
-    pub(crate) fn run(self) -> ExitCode {
-        let env = Env::of_process();
-        let result = logging::start(self.log_format, &env).and_then(|()| match self.command {
-            Command::Validate(args) => validate::run(args, &env),
-        });
-        match result {
+    pub(crate) async fn run(self) -> ExitCode {
+        match self.call().await {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => failure.report(),
+        }
+    }
+
+    #[expect(clippy::unused_async, reason = "commands that talk to others wait")]
+    async fn call(self) -> Result<(), Failure> {
+        let env = Env::of_process();
+        logging::start(self.log_format, &env)?;
+        match self.command {
+            Command::Validate(args) => validate::run(args, &env),
         }
     }
 }

@@ -138,12 +138,9 @@ fn the_example_with_every_option_is_read_as_written() {
 #[test]
 fn a_secret_from_a_variable_stays_one_value() {
     let secret = "a\"b'c\n- d: {e}, [f] # ${G} $$ \\";
-    let lines = "    auth: { strategy: bearer, token: \"${TOKEN}\" }";
-    let plan = yaml(&with(lines), &[("TOKEN", secret)]).unwrap();
-    match &plan.sinks[0].delivery.auth {
-        AuthSettings::Bearer { token } => assert_eq!(text(token), secret),
-        other => panic!("{other:?}"),
-    }
+    let lines = "    auth: { strategy: oauth2, auth_endpoint: https://b.example/, client_id: a, client_secret: \"${S}\" }";
+    let plan = yaml(&with(lines), &[("S", secret)]).unwrap();
+    assert_eq!(text(&oauth2(&plan).client_secret), secret);
 }
 
 #[test]
@@ -264,6 +261,8 @@ fn what_cannot_work_is_an_error() {
         ("auth: { strategy: oauth2, grant: password }", "must be `client_credentials`"),
         ("auth: { client_id: a }", "has no `strategy`"),
         ("auth: { strategy: basic, user: a, token: b }", "`token` belongs to `strategy: bearer`"),
+        ("auth: { strategy: basic, user: \"a:b\", password: c }", "has a colon in it"),
+        ("auth: { strategy: bearer, token: \"a\\n\" }", "a header cannot hold"),
         ("tls: { min_version: 1.1 }", "`min_version` must be 1.2 or 1.3"),
         ("method: delete", "`method` must be `post`, `put` or `patch`"),
         ("batch: { max_profiles: 5 }", "unknown option `batch`"),
@@ -328,6 +327,17 @@ fn what_can_work_but_looks_wrong_is_a_warning() {
         let plan = yaml(&with("").replacen(from, to, 1), &[]).unwrap();
         let warnings = format!("{:?}", plan.warnings);
         assert!(warnings.contains(message), "{to}\n{warnings}");
+    }
+}
+
+#[test]
+fn documents_that_nest_without_end_are_refused() {
+    for (name, text) in [
+        ("c.json", format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))),
+        ("c.yaml", "[".repeat(100_000)),
+        ("c.toml", format!("a = {}", "[".repeat(100_000))),
+    ] {
+        assert!(Files::new(&[(name, &text)]).load(&[name], &[]).is_err());
     }
 }
 

@@ -1,6 +1,7 @@
 use std::{path::PathBuf, time::Duration};
 
-use secrecy::SecretString;
+use http::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{Findings, Located, NeedKind, Read, Section, endpoint, tls};
 use crate::{
@@ -56,17 +57,8 @@ pub(super) fn read(sink: &mut Section<'_>) -> Option<AuthSettings> {
     refuse_options_of_others(&mut section, strategy);
     let settings = match strategy {
         Strategy::None => Some(AuthSettings::None),
-        Strategy::Basic => {
-            let user = section.required::<String>("user", "profile-http");
-            let password = section.required::<Secret>("password", "${ACME_PASSWORD}");
-            user.zip(password).map(|(user, password)| AuthSettings::Basic {
-                user: user.value,
-                password: password.value,
-            })
-        }
-        Strategy::Bearer => section
-            .required::<Secret>("token", "${ACME_TOKEN}")
-            .map(|token| AuthSettings::Bearer { token: token.value }),
+        Strategy::Basic => basic(&mut section),
+        Strategy::Bearer => bearer(&mut section),
         Strategy::OAuth2 => {
             oauth2(&mut section).map(|oauth2| AuthSettings::OAuth2(Box::new(oauth2)))
         }
@@ -99,6 +91,32 @@ fn refuse_options_of_others(section: &mut Section<'_>, chosen: Strategy) {
             }
         }
     }
+}
+
+fn basic(section: &mut Section<'_>) -> Option<AuthSettings> {
+    let user = section.required::<String>("user", "profile-http");
+    let password = section.required::<Secret>("password", "${ACME_PASSWORD}");
+    let (user, password) = (user?, password?);
+    if user.value.contains(':') {
+        section.findings().error(
+            Problem::at(&user.place, "`user` has a colon in it, which ends the user's name")
+                .help("write what follows the colon as `password`"),
+        );
+    }
+    Some(AuthSettings::Basic { user: user.value, password: password.value })
+}
+
+fn bearer(section: &mut Section<'_>) -> Option<AuthSettings> {
+    let token = section.required::<Secret>("token", "${ACME_TOKEN}")?;
+    if let Secret::Text(text) = &token.value
+        && HeaderValue::from_str(text.expose_secret()).is_err()
+    {
+        section.findings().error(
+            Problem::at(&token.place, "`token` has a character that a header cannot hold")
+                .help("look for a line break at its end, or for characters that are not ASCII"),
+        );
+    }
+    Some(AuthSettings::Bearer { token: token.value })
 }
 
 fn oauth2(section: &mut Section<'_>) -> Option<OAuth2Settings> {

@@ -6,6 +6,9 @@ use serde_json::value::RawValue;
 use super::{Entry, Node, Value};
 use crate::config::problem::{Place, Problem, SourceFile};
 
+/// How many levels a document may have; far more than there are options.
+const DEEPEST: usize = 64;
+
 /// Reads a JSON document.
 ///
 /// Each level is read on its own as slices of the text, since a slice tells its place.
@@ -24,16 +27,21 @@ pub(super) fn parse(file: &Arc<SourceFile>) -> Result<Node, Vec<Problem>> {
         vec![Problem::at(&Place::new(file, start, start + 1), format!("not JSON: {message}"))]
     })?;
     let mut problems = Vec::new();
-    let node = node(raw, file, &mut problems);
+    let node = node(raw, 0, file, &mut problems);
     if problems.is_empty() { Ok(node) } else { Err(problems) }
 }
 
-fn node(raw: &RawValue, file: &Arc<SourceFile>, problems: &mut Vec<Problem>) -> Node {
+fn node(raw: &RawValue, depth: usize, file: &Arc<SourceFile>, problems: &mut Vec<Problem>) -> Node {
     let at = place(raw, file);
+    if depth > DEEPEST {
+        problems.push(Problem::at(&at, "this is nested too deeply for a configuration"));
+        return Node::new(Value::Null, at);
+    }
+    let depth = depth + 1;
     let value = match serde_json::from_str(raw.get()) {
         Ok(Level::Scalar(value)) => value,
         Ok(Level::List(items)) => {
-            Value::List(items.into_iter().map(|item| node(item, file, problems)).collect())
+            Value::List(items.into_iter().map(|item| node(item, depth, file, problems)).collect())
         }
         Ok(Level::Map(members)) => {
             let mut entries: Vec<Entry> = Vec::with_capacity(members.len());
@@ -46,7 +54,7 @@ fn node(raw: &RawValue, file: &Arc<SourceFile>, problems: &mut Vec<Problem>) -> 
                         format!("`{key}` stands here twice, first at {}", first.key_place),
                     ));
                 }
-                entries.push(Entry { key, key_place, value: node(value, file, problems) });
+                entries.push(Entry { key, key_place, value: node(value, depth, file, problems) });
             }
             Value::Map(entries)
         }

@@ -34,7 +34,7 @@ use crate::{
 
 /// When an update counts as safe (`state.sync`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Sync {
+pub enum SyncMode {
     /// Once the disk has it: it survives a power cut.
     #[default]
     Commit,
@@ -46,14 +46,14 @@ pub enum Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EmbeddedSettings {
     /// When an update counts as safe.
-    pub sync: Sync,
+    pub sync: SyncMode,
     /// Memory for rows; a row takes about 200 bytes.
     pub cache_bytes: u64,
 }
 
 impl Default for EmbeddedSettings {
     fn default() -> Self {
-        Self { sync: Sync::default(), cache_bytes: 256 * 1024 * 1024 }
+        Self { sync: SyncMode::default(), cache_bytes: 256 * 1024 * 1024 }
     }
 }
 
@@ -95,8 +95,8 @@ impl EmbeddedStore {
         let due = Arc::new(Notify::new());
         let (failed_sender, failed) = watch::channel(None);
         let durability = match settings.sync {
-            Sync::Commit => Durability::Disk,
-            Sync::Os => Durability::Os,
+            SyncMode::Commit => Durability::Disk,
+            SyncMode::Os => Durability::Os,
         };
         let writer =
             Writer { engine, calls: receiver, durability, due: due.clone(), failed: failed_sender };

@@ -5,7 +5,6 @@ mod endpoint;
 mod findings;
 mod headers;
 mod mapping;
-mod path;
 mod read;
 mod request;
 mod section;

@@ -1,10 +1,12 @@
+use std::sync::Arc;
+
 use http::Method;
 
 use super::{Located, Section, auth, endpoint, headers, mapping, request, tls, top};
 use crate::{
     config::problem::{Place, Problem},
     delivery::DeliverySettings,
-    profile::{MappingSpec, Retain},
+    profile::{Mapping, Retain},
 };
 
 /// A sink that will run.
@@ -19,7 +21,7 @@ pub struct SinkPlan {
     /// The names of the sources that it takes records from. There is at least one.
     pub inputs: Vec<String>,
     /// What is exported, and when.
-    pub mapping: MappingSpec,
+    pub mapping: Arc<Mapping>,
     /// Where exports go, and how.
     pub delivery: DeliverySettings,
     /// How profiles are kept.
@@ -55,7 +57,6 @@ pub(super) fn read(
     if section.has("type") {
         section.choice("type", &[("profile_http", ())]);
     } else {
-        let _ = section.take("type");
         section.missing("type", "profile_http");
     }
     let inputs = inputs(&mut section, sources);

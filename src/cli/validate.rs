@@ -70,18 +70,16 @@ fn describe(text: &mut String, sink: &SinkPlan) {
     // A query may hold a secret.
     let endpoint = delivery.endpoint.to_string();
     let endpoint = endpoint.split('?').next().unwrap_or_default();
-    let keys: Vec<_> = sink.mapping.key.iter().map(ToString::to_string).collect();
-    let attributes = match &sink.mapping.attributes {
+    let mapping = sink.mapping.spec();
+    let keys: Vec<_> = mapping.key.iter().map(ToString::to_string).collect();
+    let attributes = match &mapping.attributes {
         Attributes::All => "all attributes".to_owned(),
         Attributes::Listed(paths) => count(paths.len(), "attribute"),
     };
     line(text, &format!("sink {}, from {}", sink.name, sink.inputs.join(", ")));
     line(text, &format!("  {} {endpoint} {auth}", delivery.method));
     line(text, &format!("  key {}", keys.join(", else ")));
-    line(
-        text,
-        &format!("  maps {attributes} and {}", count(sink.mapping.segments.len(), "segment")),
-    );
+    line(text, &format!("  maps {attributes} and {}", count(mapping.segments.len(), "segment")));
 }
 
 fn count(number: usize, what: &str) -> String {

@@ -107,6 +107,15 @@ impl Problem {
         Self { place: None, message: message.into(), help: None }
     }
 
+    /// A problem whose text says what is wrong, then, after a semicolon, what would be right.
+    pub(super) fn with_remedy(place: &Place, error: &dyn std::error::Error) -> Self {
+        let text = error.to_string();
+        match text.split_once("; ") {
+            Some((message, help)) => Self::at(place, message).help(help),
+            None => Self::at(place, text),
+        }
+    }
+
     /// Says what would be right.
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());

@@ -70,7 +70,8 @@ pub(super) fn read(sink: &mut Section<'_>) -> Option<AuthSettings> {
 fn strategy(section: &mut Section<'_>) -> Option<Strategy> {
     if !section.has("strategy") {
         let given = STRATEGIES.iter().find(|(.., keys)| keys.iter().any(|key| section.has(key)));
-        section.missing("strategy", given.map_or("oauth2", |(name, ..)| name));
+        let Some((name, ..)) = given else { return Some(Strategy::None) };
+        section.missing("strategy", name);
         return None;
     }
     section.choice("strategy", &STRATEGIES.map(|(name, strategy, _)| (name, strategy)))

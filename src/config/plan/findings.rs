@@ -36,6 +36,11 @@ impl Findings {
         self.errors.borrow_mut().push(problem);
     }
 
+    /// How many errors were found so far.
+    pub(super) fn errors(&self) -> usize {
+        self.errors.borrow().len()
+    }
+
     /// Something that deserves a second look.
     pub(super) fn warn(&self, problem: Problem) {
         self.warnings.borrow_mut().push(problem);

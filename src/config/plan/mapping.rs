@@ -1,25 +1,53 @@
+use std::sync::Arc;
+
 use super::{Findings, Located, Read, Section};
 use crate::{
     config::{
         problem::Problem,
         written::{Entry, Node, Value},
     },
-    profile::{Attributes, MappingSpec, Path, Removed, Retain, SegmentSpec, When},
+    profile::{
+        Attributes, Mapping, MappingError, MappingSpec, Path, Removed, Retain, SegmentSpec, When,
+    },
 };
 
-/// Reads `profile` and `export`.
-pub(super) fn read(sink: &mut Section<'_>, retain: Retain) -> Option<MappingSpec> {
-    let profile = profile(sink);
-    let export = export(sink);
+/// Reads `profile` and `export`, and compiles what they map.
+pub(super) fn read(sink: &mut Section<'_>, retain: Retain) -> Option<Arc<Mapping>> {
+    let findings = sink.findings();
+    let errors = findings.errors();
+    let profile = sink.required_section("profile", "{ key: identityMap.crmid }");
+    let export = sink.required_section("export", "{ attributes: [person.name] }");
+    let profile_place = profile.as_ref().map(|section| section.place().clone());
+    let export_place = export.as_ref().map(|section| section.place().clone());
+    let (profile, export) = (profile.map(read_profile), export.map(read_export));
     let (profile, export) = (profile?, export?);
-    Some(MappingSpec {
-        retain,
+    if findings.errors() > errors {
+        // What could not be read is not in the mapping, and would be missed there again.
+        return None;
+    }
+    let spec = MappingSpec {
         key: profile.key,
         at: profile.at,
         version: profile.version,
         strip_prefix: profile.strip_prefix,
+        retain,
         ..export
-    })
+    };
+    match Mapping::compile(spec) {
+        Ok(mapping) => Some(Arc::new(mapping)),
+        Err(error) => {
+            let in_profile = matches!(
+                error,
+                MappingError::NoKey
+                    | MappingError::KeyPath(_)
+                    | MappingError::KeyTwice(_)
+                    | MappingError::VersionPath(_)
+            );
+            let place = if in_profile { profile_place } else { export_place };
+            findings.error(Problem::with_remedy(&place?, &error));
+            None
+        }
+    }
 }
 
 struct Profile {
@@ -29,24 +57,19 @@ struct Profile {
     strip_prefix: Option<String>,
 }
 
-fn profile(sink: &mut Section<'_>) -> Option<Profile> {
-    if !sink.has("profile") {
-        let _ = sink.take("profile");
-        sink.missing("profile", "{ key: identityMap.crmid }");
-        return None;
-    }
-    let mut section = sink.section("profile")?;
+fn read_profile(mut section: Section<'_>) -> Profile {
     let key = section.required::<Vec<Path>>("key", "identityMap.crmid");
-    if let Some(key) = &key {
-        let problem = |message: &str| Problem::at(&key.place, message);
-        if key.value.len() > 1 {
-            section.findings().warn(
-                problem("a person whose first key comes later becomes a second profile").help(
-                    "name one key that every record has; the former profile is neither exited nor \
+    if let Some(key) = key.as_ref().filter(|key| key.value.len() > 1) {
+        section.findings().warn(
+            Problem::at(
+                &key.place,
+                "a person whose first key comes later becomes a second profile",
+            )
+            .help(
+                "name one key that every record has; the former profile is neither exited nor \
                      erased",
-                ),
-            );
-        }
+            ),
+        );
     }
     section.choice("update", &[("snapshot", ())]);
     let profile = Profile {
@@ -56,45 +79,22 @@ fn profile(sink: &mut Section<'_>) -> Option<Profile> {
         strip_prefix: section.get("strip_prefix"),
     };
     section.finish();
-    Some(profile)
+    profile
 }
 
 /// Reads `export` into a mapping whose `profile` part is left empty.
-fn export(sink: &mut Section<'_>) -> Option<MappingSpec> {
-    if !sink.has("export") {
-        let _ = sink.take("export");
-        sink.missing("export", "{ attributes: [person.name] }");
-        return None;
-    }
-    let mut section = sink.section("export")?;
-    let maps = |key| section.has(key);
-    let unmapped = !maps("attributes") && !maps("segments");
-    let attributes = section.take("attributes").map(|entry| attributes(entry, section.findings()));
-    let segments = section.get::<Vec<SegmentSpec>>("segments");
-    let nothing = |attributes: &Option<Attributes>| match attributes {
-        Some(Attributes::Listed(paths)) => paths.is_empty(),
-        Some(Attributes::All) => false,
-        None => true,
-    };
-    let attributes = attributes.unwrap_or(Some(Attributes::Listed(Vec::new())));
-    let read_well = attributes.is_some() && segments.as_ref().is_none_or(Vec::is_empty);
-    if unmapped || (read_well && nothing(&attributes)) {
-        section.findings().error(
-            Problem::at(
-                section.place(),
-                format!("{} maps neither attributes nor segments", section.title()),
-            )
-            .help("add `attributes: [person.name]`, `segments: [ID]`, or both"),
-        );
-    }
+fn read_export(mut section: Section<'_>) -> MappingSpec {
     let flag = |section: &mut Section<'_>, key| section.get::<bool>(key).unwrap_or(false);
+    let attributes = section.take("attributes");
     let spec = MappingSpec {
         key: Vec::new(),
         at: None,
         version: None,
         strip_prefix: None,
-        attributes: attributes.unwrap_or(Attributes::Listed(Vec::new())),
-        segments: segments.unwrap_or_default(),
+        attributes: attributes
+            .and_then(|entry| read_attributes(entry, section.findings()))
+            .unwrap_or(Attributes::Listed(Vec::new())),
+        segments: section.get("segments").unwrap_or_default(),
         identities: section.get("identities"),
         unmapped_segments: flag(&mut section, "unmapped_segments"),
         segment_names: flag(&mut section, "segment_names"),
@@ -107,11 +107,11 @@ fn export(sink: &mut Section<'_>) -> Option<MappingSpec> {
         retain: Retain::default(),
     };
     section.finish();
-    Some(spec)
+    spec
 }
 
 /// Reads `attributes`: `"*"`, or a list of paths or `{ path }`.
-fn attributes(entry: Entry, findings: &Findings) -> Option<Attributes> {
+fn read_attributes(entry: Entry, findings: &Findings) -> Option<Attributes> {
     let place = entry.value.place.clone();
     let is_star = |node: &Node| matches!(&node.value, Value::Text(text) if text.text == "*");
     match &entry.value.value {

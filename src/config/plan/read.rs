@@ -133,19 +133,9 @@ impl Read for Path {
     fn read(name: &str, node: Node, findings: &Findings) -> Option<Self> {
         let place = node.place.clone();
         let text = String::read(name, node, findings)?;
-        match text.parse() {
-            Ok(path) => Some(path),
-            Err(reason) => {
-                findings.error(
-                    Problem::at(
-                        &place,
-                        format!("`{name}` must be a path into a profile: {reason}"),
-                    )
-                    .help("write it like person.name, \"acme.io\".id or /acme.io/id"),
-                );
-                None
-            }
-        }
+        text.parse::<Self>()
+            .map_err(|error| findings.error(Problem::with_remedy(&place, &error)))
+            .ok()
     }
 }
 

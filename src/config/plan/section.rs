@@ -41,11 +41,6 @@ impl<'a> Section<'a> {
         Some(Self { title, place: place.clone(), entries, known: Vec::new(), findings })
     }
 
-    /// What messages call this section.
-    pub(super) fn title(&self) -> &str {
-        &self.title
-    }
-
     /// Where the section stands.
     pub(super) fn place(&self) -> &Place {
         &self.place
@@ -106,7 +101,6 @@ impl<'a> Section<'a> {
         example: &str,
     ) -> Option<Located<T>> {
         if !self.has(key) {
-            self.known.push(key);
             self.missing(key, example);
             return None;
         }
@@ -134,7 +128,8 @@ impl<'a> Section<'a> {
     }
 
     /// Reports that an option is not there, unless an unknown one is likely to be meant for it.
-    pub(super) fn missing(&self, key: &str, example: &str) {
+    pub(super) fn missing(&mut self, key: &'static str, example: &str) {
+        self.known.push(key);
         if self.entries.iter().any(|entry| nearest(&entry.key, [key].into_iter()).is_some()) {
             return;
         }
@@ -179,6 +174,19 @@ impl<'a> Section<'a> {
         let entry = self.take(key)?;
         let title = format!("`{key}` of {}", self.title);
         Section::new(title, &entry.key_place, entry.value, self.findings)
+    }
+
+    /// Takes a section that must be there.
+    pub(super) fn required_section(
+        &mut self,
+        key: &'static str,
+        example: &str,
+    ) -> Option<Section<'a>> {
+        if !self.has(key) {
+            self.missing(key, example);
+            return None;
+        }
+        self.section(key)
     }
 
     /// Everything that is left, for maps whose keys are names.

@@ -1,10 +1,12 @@
+use std::sync::Arc;
+
 use http::Method;
 
 use super::{Located, Section, auth, endpoint, headers, mapping, request, tls, top};
 use crate::{
     config::problem::{Place, Problem},
     delivery::DeliverySettings,
-    profile::{Mapping, MappingSpec, Retain},
+    profile::{Mapping, Retain},
     store::embedded::{EmbeddedSettings, SyncMode},
 };
 
@@ -20,7 +22,7 @@ pub struct SinkPlan {
     /// The names of the sources that it takes records from. There is at least one.
     pub inputs: Vec<String>,
     /// What is exported, and when.
-    pub mapping: MappingSpec,
+    pub mapping: Arc<Mapping>,
     /// Where exports go, and how.
     pub delivery: DeliverySettings,
     /// How profiles are kept.
@@ -37,7 +39,6 @@ pub(super) fn read(
     if section.has("type") {
         section.choice("type", &[("profile_http", ())]);
     } else {
-        let _ = section.take("type");
         section.missing("type", "profile_http");
     }
     let inputs = inputs(&mut section, sources);
@@ -56,9 +57,6 @@ pub(super) fn read(
     let tls = tls::read(&mut section);
     if let (Some(endpoint), Some(auth)) = (&endpoint, &auth) {
         endpoint::warn_of_plain_text(endpoint, auth, &headers, section.findings());
-    }
-    if let Some(Err(error)) = mapping.clone().map(Mapping::compile) {
-        section.findings().error(Problem::at(section.place(), error.to_string()));
     }
     section.finish();
 

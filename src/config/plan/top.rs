@@ -92,12 +92,7 @@ fn named<'a>(
     what: &str,
     example: &str,
 ) -> Vec<(String, Section<'a>)> {
-    if !top.has(key) {
-        let _ = top.take(key);
-        top.missing(key, example);
-        return Vec::new();
-    }
-    let Some(mut map) = top.section(key) else { return Vec::new() };
+    let Some(mut map) = top.required_section(key, example) else { return Vec::new() };
     let entries = map.rest();
     if entries.is_empty() {
         top.findings().error(

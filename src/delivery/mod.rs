@@ -10,6 +10,8 @@ pub use class::{Class, Classes};
 pub use error::{AttemptError, TokenError};
 pub use settings::{
     AuthSettings, BackoffSettings, ClientAuth, DeliverySettings, OAuth2Settings, RateLimitSettings,
-    RequestSettings, Secret, TlsSettings, TlsVersion,
+    RequestSettings, Secret,
 };
 pub use trail::{IdempotencyKey, ProfileVersion, Trail};
+
+pub use crate::endpoint::{TlsSettings, TlsVersion};

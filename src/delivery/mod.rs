@@ -1,7 +1,7 @@
 //! Delivery: the Tower stack that carries one export to the endpoint, layer by layer, and the
 //! classes into which answers fall.
 //!
-//! Each layer is a folder of its own and works alone. Requests
+//! [`stack`](stack()) composes the layers; each is a folder of its own and works alone. Requests
 //! are `http::Request<Bytes>`, answers `http::Response<Bytes>`, errors [`AttemptError`]. Dispatch
 //! hands a delivery over with a [`Trail`], an [`IdempotencyKey`] and a [`ProfileVersion`] among the
 //! request's extensions.
@@ -21,6 +21,7 @@ mod error;
 mod limited;
 mod retry_after;
 mod settings;
+mod stack;
 mod trail;
 
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use settings::{
     AuthSettings, BackoffSettings, ClientAuth, DeliverySettings, OAuth2Settings, RateLimitSettings,
     RequestSettings, Secret,
 };
+pub use stack::{Deliver, Stack, Wire, compose, stack, token_transport};
 pub use trail::{IdempotencyKey, ProfileVersion, Trail};
 
 pub use crate::endpoint::{TlsSettings, TlsVersion};

@@ -39,7 +39,7 @@ fn typical(retain: Retain) -> Mapping {
 }
 
 fn segment_id(i: usize) -> String {
-    format!("{:08x}-4b18-4f5c-bf56-{:012x}", i.wrapping_mul(0x9e37_79b9) & 0xffff_ffff, i)
+    format!("{:08x}", i.wrapping_mul(0x9e37_79b9) & 0xffff_ffff)
 }
 
 /// A record with so many memberships; with six it is one of about 900 bytes.
@@ -57,7 +57,7 @@ fn record(memberships: usize) -> String {
         .expect("writing into memory");
     }
     format!(
-        r#"{{"_id":"r-81923","person":{{"name":{{"firstName":"Ada","lastName":"Example"}},"birthDate":"1990-01-31","gender":"female"}},"personalEmail":{{"address":"ada@example.org","status":"active"}},"loyalty":{{"tier":"gold","points":1250}},"homeAddress":{{"city":"Oslo","postalCode":"0150"}},"lastSeen":"2024-05-06T07:08:09Z","visits":81,"locale":"nb-NO","device":"phone","score":0.8125,"segmentMembership":{{"ups":{{{segments}}}}},"identityMap":{{"crmid":[{{"id":"crm-000481923","primary":true}}],"email_lc_sha256":[{{"id":"0b2e5f5e2c6d3b1f7f0a9c8d7e6f5a4b3c2d1e0f"}}]}}}}"#
+        r#"{{"_id":"r-81923","person":{{"name":{{"firstName":"Ada","lastName":"Example"}},"birthDate":"1990-01-31"}},"personalEmail":{{"address":"ada@example.org"}},"loyalty":{{"tier":"gold","points":1250}},"homeAddress":{{"city":"Oslo","postalCode":"0150"}},"lastSeen":"2024-05-06T07:08:09Z","visits":81,"locale":"nb-NO","device":"phone","vip":0,"segmentMembership":{{"ups":{{{segments}}}}},"identityMap":{{"crmid":[{{"id":"crm-000481923","primary":true}}],"email_lc_sha256":[{{"id":"0b2e5f5e2c6d3b1f"}}]}}}}"#
     )
 }
 

@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line: arguments become a call, and its result an exit code.
 
 mod cli;
 
@@ -6,20 +6,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Streams customer profiles to a third-party HTTP endpoint as profile JSON.
-#[derive(Parser)]
-enum Command {
-    Endpoint(cli::endpoint::Args),
-}
-
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Command::Endpoint(args) = Command::parse();
-    match cli::endpoint::run(args).await {
-        Ok(()) => ExitCode::SUCCESS,
+    match cli::Cli::try_parse() {
+        Ok(cli) => cli.run().await,
         Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
+            // Help and version come this way too. Nothing can be done if they cannot be printed.
+            let _ = error.print();
+            ExitCode::from(u8::from(error.use_stderr()))
         }
     }
 }

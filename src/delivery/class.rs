@@ -54,10 +54,99 @@ impl Classes {
         match result {
             Ok(answer) => Some(self.of_status(answer.status())),
             Err(AttemptError::GateClosed) => None,
-            Err(AttemptError::Tls(_) | AttemptError::Token(TokenError::Refused(_))) => {
-                Some(Class::Endpoint)
-            }
+            Err(
+                AttemptError::Tls(_)
+                | AttemptError::Secret(_)
+                | AttemptError::Token(TokenError::Refused(_)),
+            ) => Some(Class::Endpoint),
             Err(_) => Some(Class::Later),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn class(status: u16) -> Class {
+        Classes::default().of_status(StatusCode::from_u16(status).unwrap())
+    }
+
+    fn class_of(error: AttemptError) -> Option<Class> {
+        Classes::default().of::<()>(&Err(error))
+    }
+
+    fn each(statuses: impl IntoIterator<Item = u16>, expected: Class) {
+        for status in statuses {
+            assert_eq!(class(status), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn any_2xx_is_delivered() {
+        each(200..=299, Class::Delivered);
+    }
+
+    #[test]
+    fn temporary_trouble_is_tried_again_later() {
+        each([408, 425, 429, 500, 502, 503, 504, 505, 507, 511, 599], Class::Later);
+    }
+
+    #[test]
+    fn an_answer_about_the_profile_is_refused() {
+        each(
+            [400, 406, 409, 411, 412, 413, 414, 415, 416, 418, 422, 424, 428, 431],
+            Class::Refused,
+        );
+        each([451, 499], Class::Refused);
+    }
+
+    #[test]
+    fn an_answer_about_the_endpoint_is_not_held_against_the_profile() {
+        each([300, 301, 302, 303, 304, 307, 308, 399], Class::Endpoint);
+        each([401, 402, 403, 404, 405, 407, 410, 501], Class::Endpoint);
+    }
+
+    #[test]
+    fn connection_failures_and_timeouts_are_tried_again_later() {
+        let second = Duration::from_secs(1);
+        for error in [
+            AttemptError::Connect(String::new()),
+            AttemptError::Interrupted(String::new()),
+            AttemptError::Timeout(second),
+            AttemptError::Deadline(second),
+            AttemptError::Answer(String::new()),
+            AttemptError::Token(TokenError::Unavailable(String::new())),
+        ] {
+            assert_eq!(class_of(error.clone()), Some(Class::Later), "{error}");
+        }
+    }
+
+    #[test]
+    fn tls_failures_and_a_refused_client_are_the_endpoints() {
+        assert_eq!(class_of(AttemptError::Tls(String::new())), Some(Class::Endpoint));
+        let refused = TokenError::Refused(String::new());
+        assert_eq!(class_of(AttemptError::Token(refused)), Some(Class::Endpoint));
+    }
+
+    #[test]
+    fn what_the_gate_held_back_has_no_class() {
+        assert_eq!(class_of(AttemptError::GateClosed), None);
+    }
+
+    #[test]
+    fn the_operators_lists_come_before_the_defaults() {
+        let classes =
+            Classes { later: vec![404, 200], refused: vec![403, 503], endpoint: vec![422, 500] };
+        let class = |status| classes.of_status(StatusCode::from_u16(status).unwrap());
+        assert_eq!(class(404), Class::Later);
+        assert_eq!(class(200), Class::Later);
+        assert_eq!(class(403), Class::Refused);
+        assert_eq!(class(503), Class::Refused);
+        assert_eq!(class(422), Class::Endpoint);
+        assert_eq!(class(500), Class::Endpoint);
+        assert_eq!(class(502), Class::Later);
     }
 }

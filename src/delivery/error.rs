@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use crate::endpoint::SendError;
+
 /// Why an attempt, or the whole delivery, ended without an answer of the endpoint.
 ///
 /// One concrete type for every layer, so that classification is a `match`.
@@ -23,10 +25,13 @@ pub enum AttemptError {
     /// The gate was closed before the attempt was sent.
     #[error("the gate is closed")]
     GateClosed,
+    /// The file of a secret cannot be read; nothing was sent.
+    #[error("{0}")]
+    Secret(String),
     /// No access token could be had; nothing was sent.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// The answer is not HTTP or its body exceeds the limit; the endpoint has taken the request.
+    /// The answer is not HTTP; the endpoint may have taken the request.
     #[error("unusable answer: {0}")]
     Answer(String),
 }
@@ -38,6 +43,32 @@ impl AttemptError {
             self,
             Self::Interrupted(_) | Self::Timeout(_) | Self::Deadline(_) | Self::Answer(_)
         )
+    }
+
+    /// What kind of error it is, as metrics name it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "connect_failed",
+            Self::Tls(_) => "tls_failed",
+            Self::Interrupted(_) => "interrupted",
+            Self::Timeout(_) => "timed_out",
+            Self::Deadline(_) => "deadline_exceeded",
+            Self::GateClosed => "gate_closed",
+            Self::Token(TokenError::Refused(_)) => "token_refused",
+            Self::Token(TokenError::Unavailable(_)) => "token_unavailable",
+            Self::Answer(_) => "unusable_answer",
+        }
+    }
+}
+
+impl From<SendError> for AttemptError {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Connect(what) => Self::Connect(what),
+            SendError::Tls(what) => Self::Tls(what),
+            SendError::Interrupted(what) => Self::Interrupted(what),
+            SendError::Answer(what) => Self::Answer(what),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use http::{HeaderMap, Method, Uri};
 use secrecy::SecretString;
 
 use super::Classes;
+use crate::endpoint::TlsSettings;
 
 /// Everything that the stack of one sink is built from, resolved and checked.
 #[derive(Clone, Debug)]
@@ -124,28 +125,7 @@ pub enum ClientAuth {
 pub enum Secret {
     /// The text itself, from the configuration or an environment variable.
     Text(SecretString),
-    /// A file, read each time the secret is used to get a token and when the sink starts; one
-    /// trailing line end is not part of the secret.
+    /// A file, read when the sink starts, again when it may have changed, and each time the secret
+    /// is used to get a token; one trailing line end is not part of the secret.
     File(PathBuf),
-}
-
-/// TLS towards one server.
-#[derive(Clone, Debug, Default)]
-pub struct TlsSettings {
-    /// A PEM bundle of the accepted authorities; the system's when absent.
-    pub ca_file: Option<PathBuf>,
-    /// The oldest version that is spoken.
-    pub min_version: TlsVersion,
-    /// Whether the server's certificate is accepted whatever it is.
-    pub skip_verification: bool,
-}
-
-/// A version of TLS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TlsVersion {
-    /// TLS 1.2.
-    #[default]
-    V1_2,
-    /// TLS 1.3.
-    V1_3,
 }

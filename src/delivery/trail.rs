@@ -6,6 +6,8 @@ use std::{
     },
 };
 
+use super::Probe;
+
 /// The `Idempotency-Key` of a delivery, the same for each attempt of one version. Carried as a
 /// request extension; the headers layer writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,20 +32,20 @@ pub struct Trail(Arc<State>);
 struct State {
     attempts: AtomicU32,
     unknown: AtomicBool,
-    single: AtomicBool,
+    probe: Option<Probe>,
 }
 
 impl Trail {
-    /// A trail of a probe: one attempt, not retried in the stack, let through a closed gate.
-    pub fn probe() -> Self {
-        let trail = Self::default();
-        trail.0.single.store(true, Ordering::Relaxed);
-        trail
+    /// The trail of a probe: one attempt, not retried in the stack, let through a closed gate. The
+    /// gate lets the next probe go when this one has ended and no clone of its trail is left.
+    pub fn of_probe(mut probe: Probe) -> Self {
+        probe.hand_on();
+        Self(Arc::new(State { probe: Some(probe), ..State::default() }))
     }
 
-    /// Whether this delivery is a probe.
-    pub fn is_probe(&self) -> bool {
-        self.0.single.load(Ordering::Relaxed)
+    /// The gate's permission, when this delivery is a probe.
+    pub fn probe(&self) -> Option<&Probe> {
+        self.0.probe.as_ref()
     }
 
     /// Notes that an attempt is about to be sent.

@@ -1,1 +1,15 @@
-//! The wire: the hyper client and its TLS.
+//! The wire: one request in, one whole answer out, over hyper and rustls.
+//!
+//! [`Transport`] is a Tower service that knows nothing of profiles, retries or tokens; those are
+//! layers above it.
+
+mod client;
+mod error;
+pub mod tls;
+
+#[cfg(test)]
+mod tests;
+
+pub use client::{ANSWER_LIMIT, Transport};
+pub use error::{EndpointError, SendError};
+pub use tls::{TlsSettings, TlsVersion};

@@ -1,0 +1,152 @@
+//! What the stack costs for each request over a service that answers at once, and what each layer
+//! costs alone.
+
+use std::{
+    future::{Ready, ready},
+    hint::black_box,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use criterion::{Criterion, criterion_group, criterion_main};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use profile_http::{
+    delivery::{
+        AttemptError, AuthSettings, BackoffSettings, Classes, DeliverySettings, Gate,
+        IdempotencyKey, ProfileVersion, RateLimitSettings, RateLimiter, RequestSettings,
+        TlsSettings, Trail, attempt::AttemptLayer, compose, concurrency::ConcurrencyLayer,
+        deadline::DeadlineLayer, gate::GateLayer, headers::HeadersLayer, observe::ObserveLayer,
+        rate_limit::RateLimitLayer, retry::RetryLayer, timeout::TimeoutLayer,
+    },
+    telemetry::Component,
+};
+use tokio::runtime::Runtime;
+use tower::{Layer, Service, ServiceExt};
+
+/// Answers 200 at once.
+#[derive(Clone, Copy)]
+struct NoOp;
+
+impl Service<Request<Bytes>> for NoOp {
+    type Response = Response<Bytes>;
+    type Error = AttemptError;
+    type Future = Ready<Result<Response<Bytes>, AttemptError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), AttemptError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
+        black_box(request);
+        ready(Ok(Response::new(Bytes::new())))
+    }
+}
+
+/// So fast that nothing waits: what is measured is the taking of slots.
+fn pace() -> RateLimitSettings {
+    let most = u32::MAX.try_into().unwrap_or(std::num::NonZeroU32::MIN);
+    RateLimitSettings { num: most, per: Duration::from_secs(1), burst: most }
+}
+
+fn settings() -> DeliverySettings {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-tenant", HeaderValue::from_static("acme"));
+    headers.insert("x-source", HeaderValue::from_static("cdp"));
+    DeliverySettings {
+        endpoint: "http://endpoint.example/profiles".parse().unwrap_or_default(),
+        method: Method::POST,
+        headers,
+        auth: AuthSettings::None,
+        request: RequestSettings {
+            timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(5),
+            deadline: Duration::from_secs(30),
+            concurrency: 64,
+            rate_limit: Some(pace()),
+            retry: BackoffSettings {
+                attempts: 3,
+                initial: Duration::from_millis(200),
+                max_duration: Duration::from_secs(10),
+            },
+            retry_after_max: Duration::from_mins(5),
+            classes: Classes::default(),
+        },
+        tls: TlsSettings::default(),
+    }
+}
+
+/// A request as dispatch makes it.
+fn request(settings: &DeliverySettings, body: &Bytes) -> Request<Bytes> {
+    let mut request = Request::new(body.clone());
+    *request.method_mut() = settings.method.clone();
+    *request.uri_mut() = settings.endpoint.clone();
+    let extensions = request.extensions_mut();
+    extensions.insert(Trail::default());
+    extensions.insert(IdempotencyKey(0x1234_5678));
+    extensions.insert(ProfileVersion(1_700_000_000_000_000));
+    request
+}
+
+/// Measures requests through a clone of `service` for each, as dispatch makes them.
+fn measure<S>(c: &mut Criterion, name: &str, service: &S)
+where
+    S: Service<Request<Bytes>, Response = Response<Bytes>, Error = AttemptError> + Clone,
+{
+    let settings = settings();
+    let body = Bytes::from(vec![b'x'; 900]);
+    let runtime = runtime();
+    c.bench_function(name, |bencher| {
+        bencher.iter_custom(|times| {
+            runtime.block_on(async {
+                let started = now();
+                for _ in 0..times {
+                    let answer = service.clone().oneshot(request(&settings, &body)).await;
+                    black_box(answer.is_ok());
+                }
+                started.elapsed()
+            })
+        });
+    });
+}
+
+#[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn runtime() -> Runtime {
+    match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+        Ok(runtime) => runtime,
+        Err(error) => panic!("a runtime is needed: {error}"),
+    }
+}
+
+fn stack(c: &mut Criterion) {
+    let settings = settings();
+    let request = &settings.request;
+    let component = Component::detached();
+    let gate = Gate::new(request.retry_after_max, Arc::clone(&component));
+    let limiter = RateLimiter::new(pace());
+    let classes = Classes::default();
+    let attempt = AttemptLayer::new(Arc::clone(&component));
+    let retry = RetryLayer::new(request.retry, classes.clone(), Arc::clone(&component));
+
+    measure(c, "nothing", &NoOp);
+    let wire = attempt.layer(NoOp);
+    let whole = compose(&settings, &gate, Some(&limiter), &component, wire);
+    measure(c, "stack", &whole);
+    measure(c, "observe", &ObserveLayer::new(Arc::clone(&component)).layer(NoOp));
+    measure(c, "deadline", &DeadlineLayer::new(request.deadline).layer(NoOp));
+    measure(c, "retry", &retry.layer(NoOp));
+    measure(c, "concurrency", &ConcurrencyLayer::new(request.concurrency).layer(NoOp));
+    measure(c, "rate_limit", &RateLimitLayer::new(limiter).layer(NoOp));
+    measure(c, "gate", &GateLayer::new(&gate, classes).layer(NoOp));
+    measure(c, "timeout", &TimeoutLayer::new(request.timeout).layer(NoOp));
+    measure(c, "headers", &HeadersLayer::new(settings.headers.clone()).layer(NoOp));
+    measure(c, "attempt", &attempt.layer(NoOp));
+}
+
+criterion_group!(benches, stack);
+criterion_main!(benches);

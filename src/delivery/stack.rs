@@ -1,0 +1,128 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use tower::{
+    Layer, Service, ServiceBuilder,
+    util::{BoxCloneSyncService, MapErr, option_layer},
+};
+
+use super::{
+    AttemptError, DeliverySettings, Gate, OAuth2Settings, RateLimiter,
+    attempt::{Attempt, AttemptLayer},
+    concurrency::ConcurrencyLayer,
+    deadline::DeadlineLayer,
+    gate::GateLayer,
+    headers::HeadersLayer,
+    observe::ObserveLayer,
+    rate_limit::RateLimitLayer,
+    retry::RetryLayer,
+    timeout::TimeoutLayer,
+};
+use crate::{
+    endpoint::{EndpointError, SendError, Transport},
+    telemetry::Component,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// A stack, or a part of one, whose type does not matter any more.
+pub type Deliver = BoxCloneSyncService<Request<Bytes>, Response<Bytes>, AttemptError>;
+
+/// The transport with the errors of a stack.
+pub type Wire = MapErr<Transport, fn(SendError) -> AttemptError>;
+
+/// What carries the exports of one sink to its endpoint.
+#[derive(Clone, Debug)]
+pub struct Stack {
+    /// Delivers one export. Each delivery needs a clone of its own, which must be called soon after
+    /// it has become ready.
+    pub service: Deliver,
+    /// The slots that are left, where a pace is to be kept.
+    pub rate: Option<RateLimiter>,
+}
+
+/// The stack of one sink, from its settings down to the wire.
+///
+/// `auth` makes the layer that authenticates, given the limiter from which its replays take their
+/// slots. Fails when the files of the TLS settings cannot be used.
+pub fn stack<A>(
+    settings: &DeliverySettings,
+    gate: &Gate,
+    auth: impl FnOnce(Option<&RateLimiter>) -> A,
+    component: &Arc<Component>,
+) -> Result<Stack, EndpointError>
+where
+    A: Layer<Attempt<Wire>>,
+    A::Service: Service<Request<Bytes>, Response = Response<Bytes>, Error = AttemptError>,
+    A::Service: Clone + Send + Sync + 'static,
+    <A::Service as Service<Request<Bytes>>>::Future: Send,
+{
+    let request = &settings.request;
+    let transport = Transport::new(&settings.tls, request.connect_timeout, request.concurrency)?;
+    let rate = request.rate_limit.map(RateLimiter::new);
+    // Below authentication, whose replays are requests like any other.
+    let wire = AttemptLayer::new(Arc::clone(component)).layer(wire(transport));
+    let service = auth(rate.as_ref()).layer(wire);
+    let service = compose(settings, gate, rate.as_ref(), component, service);
+    Ok(Stack { service, rate })
+}
+
+/// The layers of a stack above a service that authenticates and sends.
+///
+/// Waiting happens in `poll_ready`, from the concurrency limit down: a call begins with permit and
+/// slot in hand.
+pub fn compose<S>(
+    settings: &DeliverySettings,
+    gate: &Gate,
+    rate: Option<&RateLimiter>,
+    component: &Arc<Component>,
+    wire: S,
+) -> Deliver
+where
+    S: Service<Request<Bytes>, Response = Response<Bytes>, Error = AttemptError>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
+    let request = &settings.request;
+    let classes = &request.classes;
+    ServiceBuilder::new()
+        // One box for each call, at the very top, so that the type of the stack ends here.
+        .layer(BoxCloneSyncService::layer())
+        // Outermost, to see what became of the delivery as a whole.
+        .layer(ObserveLayer::new(Arc::clone(component)))
+        // Outside the retries, whose pauses count; the wait for the first permit comes before the
+        // call and does not.
+        .layer(DeadlineLayer::new(request.deadline))
+        // Outside the limits, so that a pause holds no permit and each repetition pays its slot.
+        .layer(RetryLayer::new(request.retry, classes.clone(), Arc::clone(component)))
+        // Bounds the sockets too: the pool below has no limit of its own.
+        .layer(ConcurrencyLayer::new(request.concurrency))
+        // After the permit: slots that were taken by waiters would all be used at once when the
+        // endpoint frees its permits.
+        .layer(option_layer(rate.cloned().map(RateLimitLayer::new)))
+        // Last before anything is done about sending, so that what waited for permit and slot is
+        // not sent when the gate has closed meanwhile.
+        .layer(GateLayer::new(gate, classes.clone()))
+        // Inside the waits, which are not the endpoint's time.
+        .layer(TimeoutLayer::new(request.timeout))
+        // Outside authentication, so that whatever signs a request sees it whole.
+        .layer(HeadersLayer::new(settings.headers.clone()))
+        .service(wire)
+}
+
+/// What token requests go through: apart from the sink's stack, whose permits may all be held by
+/// requests that wait for a token.
+pub fn token_transport(settings: &OAuth2Settings) -> Result<Deliver, EndpointError> {
+    let transport = Transport::new(&settings.tls, settings.timeout, 1)?;
+    let service = ServiceBuilder::new()
+        .layer(BoxCloneSyncService::layer())
+        .layer(TimeoutLayer::new(settings.timeout))
+        .service(wire(transport));
+    Ok(service)
+}
+
+fn wire(transport: Transport) -> Wire {
+    MapErr::new(transport, AttemptError::from)
+}

@@ -16,9 +16,10 @@ use profile_http::{
     delivery::{
         AttemptError, AuthSettings, BackoffSettings, Classes, DeliverySettings, Gate,
         IdempotencyKey, ProfileVersion, RateLimitSettings, RateLimiter, RequestSettings,
-        TlsSettings, Trail, attempt::AttemptLayer, compose, concurrency::ConcurrencyLayer,
-        deadline::DeadlineLayer, gate::GateLayer, headers::HeadersLayer, observe::ObserveLayer,
-        rate_limit::RateLimitLayer, retry::RetryLayer, timeout::TimeoutLayer,
+        TlsSettings, Trail, attempt::AttemptLayer, auth::AuthLayer, compose,
+        concurrency::ConcurrencyLayer, deadline::DeadlineLayer, gate::GateLayer,
+        headers::HeadersLayer, observe::ObserveLayer, rate_limit::RateLimitLayer,
+        retry::RetryLayer, timeout::TimeoutLayer,
     },
     telemetry::Component,
 };
@@ -134,8 +135,11 @@ fn stack(c: &mut Criterion) {
     let retry = RetryLayer::new(request.retry, classes.clone(), Arc::clone(&component));
 
     measure(c, "nothing", &NoOp);
-    let wire = attempt.layer(NoOp);
-    let whole = compose(&settings, &gate, Some(&limiter), &component, wire);
+    let auth = match AuthLayer::new(&settings.auth, None) {
+        Ok(auth) => auth,
+        Err(error) => panic!("no authentication needs no file: {error}"),
+    };
+    let whole = compose(&settings, &gate, Some(&limiter), &component, auth, NoOp);
     measure(c, "stack", &whole);
     measure(c, "observe", &ObserveLayer::new(Arc::clone(&component)).layer(NoOp));
     measure(c, "deadline", &DeadlineLayer::new(request.deadline).layer(NoOp));

@@ -2,6 +2,7 @@
 
 mod endpoint;
 mod failure;
+mod run;
 mod validate;
 
 use std::{
@@ -32,6 +33,7 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Run(run::Args),
     Validate(validate::Args),
     Endpoint(endpoint::Args),
 }
@@ -49,6 +51,7 @@ impl Cli {
         let env = Env::of_process();
         logs::init(self.log_format, env.get("PROFILE_HTTP_LOG")).map_err(Failure::of)?;
         match self.command {
+            Command::Run(args) => run::run(args, &env).await,
             Command::Validate(args) => validate::run(args, &env),
             Command::Endpoint(args) => endpoint::run(args).await.map_err(Failure::of),
         }

@@ -7,6 +7,7 @@
 //! request's extensions.
 
 pub mod attempt;
+pub mod auth;
 pub mod concurrency;
 pub mod deadline;
 pub mod gate;
@@ -16,7 +17,6 @@ pub mod rate_limit;
 pub mod retry;
 pub mod timeout;
 
-pub mod auth;
 mod class;
 mod error;
 mod limited;
@@ -39,7 +39,7 @@ pub use settings::{
     AuthSettings, BackoffSettings, ClientAuth, DeliverySettings, OAuth2Settings, RateLimitSettings,
     RequestSettings, Secret,
 };
-pub use stack::{Deliver, Stack, Wire, compose, stack, token_transport};
+pub use stack::{Deliver, Stack, StackError, compose, stack, token_transport};
 pub use trail::{IdempotencyKey, ProfileVersion, Trail};
 
 pub use crate::endpoint::{TlsSettings, TlsVersion};

@@ -3,13 +3,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response};
 use tower::{
-    Layer, Service, ServiceBuilder,
+    Service, ServiceBuilder,
     util::{BoxCloneSyncService, MapErr, option_layer},
 };
 
 use super::{
-    AttemptError, DeliverySettings, Gate, OAuth2Settings, RateLimiter,
-    attempt::{Attempt, AttemptLayer},
+    AttemptError, AuthSettings, DeliverySettings, Gate, OAuth2Settings, RateLimiter,
+    attempt::AttemptLayer,
+    auth::{AuthError, AuthLayer, TokenSource},
     concurrency::ConcurrencyLayer,
     deadline::DeadlineLayer,
     gate::GateLayer,
@@ -31,7 +32,7 @@ mod tests;
 pub type Deliver = BoxCloneSyncService<Request<Bytes>, Response<Bytes>, AttemptError>;
 
 /// The transport with the errors of a stack.
-pub type Wire = MapErr<Transport, fn(SendError) -> AttemptError>;
+type Wire = MapErr<Transport, fn(SendError) -> AttemptError>;
 
 /// What carries the exports of one sink to its endpoint.
 #[derive(Clone, Debug)]
@@ -43,33 +44,43 @@ pub struct Stack {
     pub rate: Option<RateLimiter>,
 }
 
+/// Why a stack cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum StackError {
+    /// The files of the TLS settings cannot be used.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// The credentials cannot be used.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+}
+
 /// The stack of one sink, from its settings down to the wire.
 ///
-/// `auth` makes the layer that authenticates, given the limiter from which its replays take their
-/// slots. Fails when the files of the TLS settings cannot be used.
-pub fn stack<A>(
+/// # Panics
+///
+/// With OAuth2, outside of a tokio runtime.
+pub fn stack(
     settings: &DeliverySettings,
     gate: &Gate,
-    auth: impl FnOnce(Option<&RateLimiter>) -> A,
     component: &Arc<Component>,
-) -> Result<Stack, EndpointError>
-where
-    A: Layer<Attempt<Wire>>,
-    A::Service: Service<Request<Bytes>, Response = Response<Bytes>, Error = AttemptError>,
-    A::Service: Clone + Send + Sync + 'static,
-    <A::Service as Service<Request<Bytes>>>::Future: Send,
-{
+) -> Result<Stack, StackError> {
     let request = &settings.request;
     let transport = Transport::new(&settings.tls, request.connect_timeout, request.concurrency)?;
     let rate = request.rate_limit.map(RateLimiter::new);
-    // Below authentication, whose replays are requests like any other.
-    let wire = AttemptLayer::new(Arc::clone(component)).layer(wire(transport));
-    let service = auth(rate.as_ref()).layer(wire);
-    let service = compose(settings, gate, rate.as_ref(), component, service);
+    let tokens = match &settings.auth {
+        AuthSettings::OAuth2(oauth2) => {
+            let transport = token_transport(oauth2)?;
+            Some(TokenSource::new((**oauth2).clone(), transport, Arc::clone(component))?)
+        }
+        _ => None,
+    };
+    let auth = AuthLayer::new(&settings.auth, tokens)?;
+    let service = compose(settings, gate, rate.as_ref(), component, auth, wire(transport));
     Ok(Stack { service, rate })
 }
 
-/// The layers of a stack above a service that authenticates and sends.
+/// The layers of a stack above the wire.
 ///
 /// Waiting happens in `poll_ready`, from the concurrency limit down: a call begins with permit and
 /// slot in hand.
@@ -78,6 +89,7 @@ pub fn compose<S>(
     gate: &Gate,
     rate: Option<&RateLimiter>,
     component: &Arc<Component>,
+    auth: AuthLayer,
     wire: S,
 ) -> Deliver
 where
@@ -109,6 +121,10 @@ where
         .layer(TimeoutLayer::new(request.timeout))
         // Outside authentication, so that whatever signs a request sees it whole.
         .layer(HeadersLayer::new(settings.headers.clone()))
+        // Inside the retries, so that each attempt goes with the token of its time.
+        .layer(auth.paced(rate.cloned()))
+        // Below authentication, whose replays are requests like any other.
+        .layer(AttemptLayer::new(Arc::clone(component)))
         .service(wire)
 }
 

@@ -1,2 +1,15 @@
 //! Dispatch: claims what is due as far as the gate and the stack let it through, renders and
 //! delivers it, and settles what became of it.
+//!
+//! One task for each sink. It holds no queue of its own beyond what is in flight: back-pressure is
+//! simply not claiming, so that what waits can still be replaced by newer updates.
+
+mod dispatcher;
+mod export;
+mod judge;
+mod probes;
+#[cfg(test)]
+mod tests;
+
+pub use dispatcher::{Dispatcher, Phase};
+pub use export::{Exporter, Rendered, idempotency_key};

@@ -28,6 +28,16 @@ pub enum SourceKind {
     },
 }
 
+impl SourceKind {
+    /// The `type` of the configuration.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Stdin { .. } => "stdin",
+            Self::HttpServer { .. } => "http_server",
+        }
+    }
+}
+
 const KIB: i128 = 1 << 10;
 const GIB: i128 = 1 << 30;
 

@@ -70,6 +70,11 @@ impl RateLimiter {
         }
     }
 
+    /// The time between two slots.
+    pub fn interval(&self) -> Duration {
+        self.0.interval
+    }
+
     /// How many more attempts could have a slot at once or within the timer's grain of 5 ms, or how
     /// long it is until one could. Those who wait already are served first.
     pub fn available(&self) -> Result<usize, Duration> {

@@ -6,7 +6,7 @@ use tokio::{
     net::TcpListener,
     time::{Instant, sleep, timeout},
 };
-use tower::{ServiceExt, layer::util::Identity};
+use tower::ServiceExt;
 
 use super::*;
 use crate::delivery::{
@@ -51,8 +51,8 @@ fn rig(settings: &DeliverySettings, script: Script) -> Rig {
     let component = Component::detached();
     let gate = Gate::new(settings.request.retry_after_max, Arc::clone(&component));
     let rate = settings.request.rate_limit.map(RateLimiter::new);
-    let wire = AttemptLayer::new(Arc::clone(&component)).layer(script.clone());
-    let service = compose(settings, &gate, rate.as_ref(), &component, wire);
+    let auth = AuthLayer::new(&settings.auth, None).unwrap();
+    let service = compose(settings, &gate, rate.as_ref(), &component, auth, script.clone());
     Rig { gate, script, service }
 }
 
@@ -163,16 +163,7 @@ async fn the_stack_reaches_a_real_endpoint() {
     let gate = Gate::new(secs(300), Arc::clone(&component));
     let mut settings = settings();
     settings.request.rate_limit = Some(a_second_apart());
-    let stack = stack(
-        &settings,
-        &gate,
-        |rate| {
-            assert!(rate.is_some());
-            Identity::new()
-        },
-        &component,
-    )
-    .unwrap();
+    let stack = stack(&settings, &gate, &component).unwrap();
     assert!(stack.rate.is_some());
     let mut request = request();
     *request.uri_mut() = format!("http://{address}/profiles").parse().unwrap();

@@ -1,0 +1,76 @@
+use std::{future::Future, io, time::Duration};
+
+use profile_http::{
+    config::{self, Env},
+    run::{Ended, Limits, run as run_plan},
+};
+use prometheus_client::registry::Registry;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{ConfigArgs, Failure, warn};
+
+/// Run the sources and sinks of a configuration
+///
+/// Ctrl-C or SIGTERM ends it: nothing more is taken, what is in flight ends, and what still waits
+/// stays in the store. A second signal ends it at once. When every source has ended, it goes on
+/// until nothing is due.
+#[derive(clap::Args)]
+#[command(mut_arg("files", |files| files.num_args(1..)))]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+
+    /// How long what is in flight may take after a signal
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    shutdown_limit_secs: u64,
+
+    /// How long what is due may take after every source has ended; no limit without it
+    #[arg(long, value_name = "SECONDS")]
+    drain_limit_secs: Option<u64>,
+}
+
+pub(super) async fn run(args: Args, env: &Env) -> Result<(), Failure> {
+    let plan = args.config.load(env)?;
+    config::check_files(&plan)?;
+    warn(&plan);
+    let stop = stop_signal().map_err(|error| Failure::other("cannot wait for signals", &error))?;
+    let limits = Limits {
+        shutdown: Duration::from_secs(args.shutdown_limit_secs),
+        drain: args.drain_limit_secs.map(Duration::from_secs),
+    };
+    let ended = run_plan(plan, limits, &mut Registry::default(), stop).await;
+    match ended.map_err(Failure::of)? {
+        Ended::Drained => tracing::info!("everything is delivered"),
+        Ended::Stopped { waiting: 0 } => tracing::info!("stopped; nothing waits for delivery"),
+        Ended::Stopped { waiting } => {
+            tracing::info!(waiting, "stopped; profiles wait in the store for the next run");
+        }
+        Ended::DrainLimit { waiting } => {
+            return Err(Failure::Other(format!(
+                "{waiting} profiles were not delivered within --drain-limit-secs; they stay in \
+                 the store for the next run"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Resolves with the first SIGTERM or SIGINT. A second one ends the process.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        let mut next = async move || {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        next().await;
+        tokio::spawn(async move {
+            next().await;
+            tracing::warn!("ended by a second signal; what was in flight is sent again");
+            std::process::exit(1);
+        });
+    })
+}

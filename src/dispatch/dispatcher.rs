@@ -1,0 +1,318 @@
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use prometheus_client::metrics::counter::Counter;
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinSet},
+    time::{Duration, Instant, sleep, sleep_until},
+};
+use tower::ServiceExt;
+
+use super::{
+    export::{Exporter, Finished},
+    judge::{Judge, Judged, describe},
+    probes::Probes,
+};
+use crate::{
+    clock::{Clock, Micros},
+    delivery::{Admission, Class, Classes, Gate, Probe, RateLimiter, Reason, Stack, Trail},
+    store::{Claim, DeadLetter, Outcome, Settled, Store, StoreError},
+    telemetry::Component,
+};
+
+/// What a dispatcher is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Deliver what is due, now and later.
+    Run,
+    /// Deliver what is due and end.
+    Drain,
+    /// Claim nothing more, let what is in flight end, and end.
+    Stop,
+}
+
+/// The dispatcher of one sink.
+pub struct Dispatcher<S> {
+    /// Where profiles are claimed and settled.
+    pub store: S,
+    /// Renders them.
+    pub exporter: Exporter,
+    /// Whether the endpoint can take anything.
+    pub gate: Gate,
+    /// Carries requests to the endpoint.
+    pub stack: Stack,
+    /// The classes of its answers.
+    pub classes: Classes,
+    /// Deliveries at once.
+    pub concurrency: usize,
+    /// The time of day.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: Arc<Component>,
+}
+
+impl<S: Store> Dispatcher<S> {
+    /// Delivers until `phase` tells it to end, or the store fails.
+    pub async fn run(self, phase: watch::Receiver<Phase>) -> Result<(), StoreError> {
+        let work = Work {
+            dispatcher: self,
+            deliveries: JoinSet::new(),
+            settling: JoinSet::new(),
+            judge: Judge::default(),
+            probes: Probes::default(),
+            exports: HashMap::new(),
+            idle: false,
+        };
+        work.run(phase).await
+    }
+}
+
+struct Work<S> {
+    dispatcher: Dispatcher<S>,
+    deliveries: JoinSet<Finished>,
+    settling: JoinSet<Result<(), StoreError>>,
+    judge: Judge,
+    probes: Probes,
+    exports: HashMap<(&'static str, &'static str), Counter>,
+    /// Whether nothing was due when it was last looked at.
+    idle: bool,
+}
+
+/// What there is to wait for besides the answers that are under way.
+enum Wait {
+    /// Something becoming due, or the time of a profile that waits.
+    Due(Option<Duration>),
+    /// The gate's time, or its change.
+    Gate(Option<Instant>),
+    /// Something to probe with.
+    Something,
+    /// The next slot of the rate limit.
+    Slot(Duration),
+    /// Answers only: as much is under way as may be.
+    Answers,
+}
+
+impl<S: Store> Work<S> {
+    async fn run(mut self, mut phase: watch::Receiver<Phase>) -> Result<(), StoreError> {
+        loop {
+            let now = *phase.borrow_and_update();
+            if now == Phase::Stop {
+                break;
+            }
+            let wait = self.fill().await?;
+            if now == Phase::Drain && self.is_drained() {
+                break;
+            }
+            self.wait(wait, &mut phase).await?;
+        }
+        while let Some(finished) = self.deliveries.join_next().await {
+            self.settle(unpanicked(finished)).await?;
+        }
+        self.settled().await
+    }
+
+    fn is_drained(&self) -> bool {
+        let counts = self.dispatcher.store.counts();
+        let at_rest = self.deliveries.is_empty() && self.settling.is_empty();
+        at_rest && counts.complete && counts.due == 0
+    }
+
+    /// Claims and sends as much as may be under way, and says what to wait for.
+    async fn fill(&mut self) -> Result<Wait, StoreError> {
+        loop {
+            let allowance = match self.dispatcher.gate.ask() {
+                Admission::Closed { until } => {
+                    self.idle = self.dispatcher.store.counts().due == 0;
+                    return Ok(Wait::Gate(until));
+                }
+                Admission::Probe(probe) => return self.probe(probe).await,
+                Admission::Open { allowance } => allowance,
+            };
+            let limit = self.dispatcher.concurrency.min(allowance);
+            let room = limit.saturating_sub(self.deliveries.len());
+            if room == 0 {
+                return Ok(Wait::Answers);
+            }
+            let rate = self.dispatcher.stack.rate.clone();
+            let slots = match rate.as_ref().map(RateLimiter::available) {
+                None => room,
+                Some(Ok(slots)) => slots.min(room),
+                Some(Err(wait)) => return Ok(Wait::Slot(wait)),
+            };
+            let claims = self.dispatcher.store.claim(slots).await?;
+            let found = claims.ready.len();
+            for claim in claims.ready {
+                self.send(&claim, Trail::default());
+            }
+            if found < slots {
+                return Ok(Wait::Due(claims.next_in));
+            }
+            // What was sent takes its slots only when it is polled: claim no faster than they come.
+            if let Some(rate) = rate {
+                return Ok(Wait::Slot(rate.interval() * u32::try_from(found).unwrap_or(u32::MAX)));
+            }
+        }
+    }
+
+    async fn probe(&mut self, probe: Probe) -> Result<Wait, StoreError> {
+        match self.probes.claim(&self.dispatcher.store, probe.closure()).await? {
+            Some(claim) => {
+                self.send(&claim, Trail::of_probe(probe));
+                Ok(Wait::Gate(None))
+            }
+            // The permission is dropped, and asked for again when there is something to probe with.
+            None => Ok(Wait::Something),
+        }
+    }
+
+    fn send(&mut self, claim: &Claim, trail: Trail) {
+        let exporter = &self.dispatcher.exporter;
+        let rendered = match exporter.render(&claim.known, claim.version, claim.confirmed, trail) {
+            Ok(rendered) => rendered,
+            Err(error) => return self.bury(claim, error.to_string()),
+        };
+        let finish = Finished::new(claim, &rendered);
+        let service = self.dispatcher.stack.service.clone();
+        self.deliveries.spawn(async move { finish(service.oneshot(rendered.request).await) });
+    }
+
+    /// Makes a dead letter of what cannot be rendered.
+    fn bury(&mut self, claim: &Claim, reason: String) {
+        tracing::error!(profile = %claim.id, reason, "what is kept of a profile cannot be exported");
+        let letter = DeadLetter {
+            version: claim.version,
+            status: 0,
+            request_id: None,
+            reason,
+            answer: Bytes::new(),
+            attempts: 0,
+            at: self.dispatcher.clock.now(),
+        };
+        let outcome = Outcome::Refused(Arc::new(letter));
+        let settled = Settled { id: claim.id, version: claim.version, outcome, unknown: false };
+        let store = self.dispatcher.store.clone();
+        self.settling.spawn(async move { store.settle(vec![settled]).await });
+    }
+
+    async fn wait(
+        &mut self,
+        wait: Wait,
+        phase: &mut watch::Receiver<Phase>,
+    ) -> Result<(), StoreError> {
+        let Dispatcher { store, gate, .. } = &mut self.dispatcher;
+        // `None` waits for ever.
+        let (due, gate_changes, until) = match wait {
+            Wait::Due(next_in) => (true, true, next_in.map(|wait| Instant::now() + wait)),
+            Wait::Gate(until) => (self.idle, true, until),
+            Wait::Something => (true, false, None),
+            Wait::Slot(wait) => (false, true, Some(Instant::now() + wait)),
+            Wait::Answers => (false, true, None),
+        };
+        tokio::select! {
+            Some(finished) = self.deliveries.join_next() => {
+                self.settle(unpanicked(finished)).await
+            }
+            Some(settled) = self.settling.join_next() => unpanicked(settled),
+            () = store.wait_due(), if due => {
+                if std::mem::take(&mut self.idle) {
+                    gate.profile_due_after_empty();
+                }
+                Ok(())
+            }
+            () = gate.changed(), if gate_changes => Ok(()),
+            () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => Ok(()),
+            Ok(()) = phase.changed() => Ok(()),
+            // The first count of a store ends without anything becoming due.
+            () = sleep(Duration::from_millis(100)), if *phase.borrow() == Phase::Drain => Ok(()),
+        }
+    }
+
+    /// Settles what came back, and whatever else came back meanwhile.
+    async fn settle(&mut self, first: Finished) -> Result<(), StoreError> {
+        let now = self.dispatcher.clock.now();
+        let mut outcomes = Vec::new();
+        let mut revive = Vec::new();
+        let mut next = Some(first);
+        while let Some(finished) = next {
+            let class = self.dispatcher.classes.of(&finished.result);
+            let judged = self.judge.judge(&finished, class, now);
+            self.report(&finished, class, &judged, now);
+            outcomes.push(Settled {
+                id: finished.id,
+                version: finished.version,
+                outcome: judged.outcome,
+                unknown: finished.trail.unknown(),
+            });
+            revive.extend(judged.revive);
+            next = self.deliveries.try_join_next().map(unpanicked);
+        }
+        let store = self.dispatcher.store.clone();
+        self.settling.spawn(async move { store.settle(outcomes).await });
+        if !revive.is_empty() {
+            self.settled().await?;
+            self.dispatcher.store.revive(revive).await?;
+            let message = "the last 20 answers all refused their profile; compare what is sent \
+                           (profile-http explain) with what the endpoint expects";
+            self.dispatcher.gate.close(Reason::RefusesEverything, message);
+        }
+        Ok(())
+    }
+
+    /// Waits until everything handed to the store so far is settled.
+    async fn settled(&mut self) -> Result<(), StoreError> {
+        while let Some(settled) = self.settling.join_next().await {
+            unpanicked(settled)?;
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, finished: &Finished, class: Option<Class>, judged: &Judged, now: Micros) {
+        let metrics = &self.dispatcher.metrics;
+        let (trigger, outcome) = (finished.trigger, judged.label);
+        self.exports
+            .entry((trigger, outcome))
+            .or_insert_with(|| metrics.exports(trigger, outcome))
+            .inc();
+        match (&judged.outcome, class) {
+            (Outcome::Delivered, _) => {
+                metrics.sent_events.inc();
+                metrics.sent_bytes.inc_by(finished.body_bytes as u64);
+                metrics.lag.observe(
+                    Duration::from_micros(now.saturating_sub(finished.due_since)).as_secs_f64(),
+                );
+                tracing::debug!(profile = %finished.id, version = finished.version, "delivered");
+            }
+            (Outcome::Refused(letter), _) => {
+                metrics.errors("request_refused", "sending").inc();
+                tracing::warn!(
+                    profile = %finished.id,
+                    version = finished.version,
+                    status = letter.status,
+                    request_id = letter.request_id,
+                    reason = letter.reason,
+                    "the endpoint refuses a profile; kept as a dead letter until its next update"
+                );
+            }
+            (_, None) => {}
+            _ => {
+                metrics.errors("request_failed", "sending").inc();
+                tracing::debug!(
+                    profile = %finished.id,
+                    version = finished.version,
+                    reason = describe(&finished.result),
+                    "not delivered"
+                );
+            }
+        }
+    }
+}
+
+/// The result of a task. A panic in one goes on here, so that the process does not run on with a
+/// profile in flight for ever.
+fn unpanicked<T>(joined: Result<T, JoinError>) -> T {
+    match joined {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

@@ -1,0 +1,213 @@
+//! Wires sources to sinks, runs them, and brings them to an end.
+
+mod error;
+mod sinks;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use futures_util::future::try_join_all;
+use prometheus_client::registry::Registry;
+use tokio::{
+    net::TcpListener,
+    task::JoinSet,
+    time::{Instant, sleep_until, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+pub use error::RunError;
+
+use self::sinks::{Running, start};
+use crate::{
+    clock::Clock,
+    config::{Plan, SourceKind, SourcePlan},
+    dispatch::Phase,
+    record::{Ack, Batch, Intake, Unavailable},
+    sink::Sink,
+    source::{Feed, http_server, stdin},
+    telemetry::Metrics,
+};
+
+/// How a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How long what is in flight may take once the run was told to stop.
+    pub shutdown: Duration,
+    /// How long what is due may take once every source has ended; without limit when absent.
+    pub drain: Option<Duration>,
+}
+
+/// Why a run ended, if nothing failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Stopped {
+        /// Profiles that still wait; they stay in the store.
+        waiting: u64,
+    },
+    /// Every source has ended and nothing is due.
+    Drained,
+    /// Every source has ended, but the time for what was due was over.
+    DrainLimit {
+        /// Profiles that still wait; they stay in the store.
+        waiting: u64,
+    },
+}
+
+/// Runs the plan until `stop` resolves, or every source has ended and nothing is due.
+///
+/// Nothing is started before all of it can be: stores are opened and addresses bound first.
+pub async fn run(
+    plan: Plan,
+    limits: Limits,
+    registry: &mut Registry,
+    stop: impl Future<Output = ()>,
+) -> Result<Ended, RunError> {
+    let metrics = Metrics::new(registry);
+    let clock = Clock::system();
+    let listeners = listen(&plan.sources).await?;
+    let mut running = start(&plan, &metrics, &clock)?;
+
+    let stopping = CancellationToken::new();
+    let mut sources = JoinSet::new();
+    for (source, listener) in plan.sources.into_iter().zip(listeners) {
+        let intake = Router::new(running.iter().filter_map(|sink| sink.takes_from(&source.name)));
+        let name = source.name.as_str().into();
+        let metrics = metrics.component(&source.name, "source", source.kind.name());
+        if let Some(listener) = &listener {
+            let address = listener.local_addr().map_err(RunError::Address)?;
+            tracing::info!(source = source.name, %address, "listening");
+        }
+        let feed = Feed { name, intake, clock: clock.clone(), metrics };
+        sources.spawn(serve(source, listener, feed, stopping.clone()));
+    }
+
+    let interrupted = tokio::select! {
+        ended = all(&mut sources) => { ended?; false }
+        error = broken(&mut running) => return Err(error),
+        () = stop => true,
+    };
+    let ended = if interrupted {
+        tracing::info!("stopping: nothing more is taken, what is in flight ends");
+        let deadline = Instant::now() + limits.shutdown;
+        stopping.cancel();
+        let _ = timeout_at(deadline, all(&mut sources)).await;
+        order(&running, Phase::Stop);
+        let _ = timeout_at(deadline, all_ended(&mut running)).await;
+        Ended::Stopped { waiting: waiting(&running) }
+    } else {
+        drain(&mut running, limits).await?
+    };
+    for sink in running {
+        sink.close().await?;
+    }
+    Ok(ended)
+}
+
+/// Delivers what is due and ends.
+async fn drain(running: &mut [Running], limits: Limits) -> Result<Ended, RunError> {
+    tracing::info!("every source has ended; delivering what is due");
+    order(running, Phase::Drain);
+    let deadline = limits.drain.map(|limit| Instant::now() + limit);
+    let late = async {
+        match deadline {
+            Some(deadline) => sleep_until(deadline).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        ended = all_ended(running) => {
+            ended?;
+            return Ok(Ended::Drained);
+        }
+        () = late => {}
+    }
+    order(running, Phase::Stop);
+    let _ = timeout_at(Instant::now() + limits.shutdown, all_ended(running)).await;
+    Ok(Ended::DrainLimit { waiting: waiting(running) })
+}
+
+/// Binds the address of each source that has one.
+async fn listen(sources: &[SourcePlan]) -> Result<Vec<Option<TcpListener>>, RunError> {
+    let bind = |source: &SourcePlan| {
+        let kind = source.kind.clone();
+        async move {
+            match kind {
+                SourceKind::Stdin { .. } => Ok(None),
+                SourceKind::HttpServer { address, .. } => {
+                    http_server::bind(address).await.map(Some)
+                }
+            }
+        }
+    };
+    Ok(try_join_all(sources.iter().map(bind)).await?)
+}
+
+async fn serve(
+    source: SourcePlan,
+    listener: Option<TcpListener>,
+    feed: Feed<Router>,
+    stop: CancellationToken,
+) -> Result<(), RunError> {
+    match (source.kind, listener) {
+        (SourceKind::Stdin { max_line_bytes }, _) => stdin::run(feed, max_line_bytes, stop).await?,
+        (SourceKind::HttpServer { max_body_bytes, .. }, Some(listener)) => {
+            http_server::serve(listener, feed, max_body_bytes, stop).await;
+        }
+        (SourceKind::HttpServer { .. }, None) => {}
+    }
+    Ok(())
+}
+
+/// Waits until all tasks have ended, or one has failed.
+async fn all(tasks: &mut JoinSet<Result<(), RunError>>) -> Result<(), RunError> {
+    while let Some(ended) = tasks.join_next().await {
+        ended.map_err(|error| RunError::Panicked(error.to_string()))??;
+    }
+    Ok(())
+}
+
+/// Waits until every dispatcher has ended.
+async fn all_ended(running: &mut [Running]) -> Result<(), RunError> {
+    try_join_all(running.iter_mut().map(Running::ended)).await.map(drop)
+}
+
+/// Waits until a sink cannot go on.
+async fn broken(running: &mut [Running]) -> RunError {
+    let broken = running.iter_mut().map(|sink| Box::pin(sink.broken()));
+    futures_util::future::select_all(broken).await.0
+}
+
+fn order(running: &[Running], phase: Phase) {
+    for sink in running {
+        sink.order(phase);
+    }
+}
+
+fn waiting(running: &[Running]) -> u64 {
+    running.iter().map(Running::waiting).sum()
+}
+
+/// Hands the records of one source to the sinks that take from it.
+#[derive(Clone)]
+pub struct Router(Arc<[Sink]>);
+
+impl Router {
+    fn new(sinks: impl Iterator<Item = Sink>) -> Self {
+        Self(sinks.collect())
+    }
+}
+
+impl Intake for Router {
+    async fn take(&self, batch: Batch) -> Result<Ack, Unavailable> {
+        let acks = try_join_all(self.0.iter().map(|sink| sink.take(&batch))).await?;
+        let received = Ack { received: batch.records.len() as u64, ..Ack::default() };
+        Ok(acks.into_iter().fold(received, |sum, ack| Ack {
+            received: sum.received,
+            changed: sum.changed + ack.changed,
+            unchanged: sum.unchanged + ack.unchanged,
+            not_followed: sum.not_followed + ack.not_followed,
+            stale: sum.stale + ack.stale,
+            invalid: sum.invalid + ack.invalid,
+        }))
+    }
+}

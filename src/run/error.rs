@@ -1,0 +1,37 @@
+use crate::{
+    delivery::StackError, source::http_server::ListenError, source::stdin::StdinError,
+    store::StoreError,
+};
+
+/// Why a run could not start, or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A source cannot listen.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The system does not tell where a source listens.
+    #[error("cannot tell where a source listens: {0}")]
+    Address(std::io::Error),
+    /// Standard input cannot be read.
+    #[error(transparent)]
+    Stdin(#[from] StdinError),
+    /// The delivery of a sink cannot be set up.
+    #[error("sink {sink}: {error}")]
+    Stack {
+        /// The sink.
+        sink: String,
+        /// What is wrong.
+        error: StackError,
+    },
+    /// The store of a sink cannot be opened, or failed.
+    #[error("sink {sink}: {error}")]
+    Store {
+        /// The sink.
+        sink: String,
+        /// What is wrong.
+        error: StoreError,
+    },
+    /// A part of the program failed in a way that it should not.
+    #[error("a task failed: {0}")]
+    Panicked(String),
+}

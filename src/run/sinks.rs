@@ -1,0 +1,179 @@
+//! The sinks of a run: each its store, its stack and its dispatcher.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval},
+};
+
+use super::RunError;
+use crate::{
+    clock::Clock,
+    config::{Plan, SinkPlan},
+    delivery::{self, Gate},
+    dispatch::{Dispatcher, Exporter, Phase},
+    sink::Sink,
+    store::{Counts, Store, StoreError, embedded::EmbeddedStore},
+    telemetry::{Component, Metrics},
+};
+
+/// How often the gauges of a sink are brought up to date.
+const GAUGES: Duration = Duration::from_secs(2);
+
+/// A sink that runs.
+pub(super) struct Running {
+    name: String,
+    inputs: Vec<String>,
+    sink: Sink,
+    store: EmbeddedStore,
+    phase: watch::Sender<Phase>,
+    /// Absent once it has ended.
+    dispatcher: Option<JoinHandle<Result<(), StoreError>>>,
+    gauges: JoinHandle<()>,
+}
+
+/// Opens all stores and sets up all stacks, then starts the dispatchers.
+pub(super) fn start(
+    plan: &Plan,
+    metrics: &Metrics,
+    clock: &Clock,
+) -> Result<Vec<Running>, RunError> {
+    let prepare = |sink| Prepared::new(plan, sink, metrics, clock);
+    let prepared = plan.sinks.iter().map(prepare).collect::<Result<Vec<_>, _>>()?;
+    Ok(prepared.into_iter().map(Prepared::start).collect())
+}
+
+/// A sink that can run.
+struct Prepared {
+    name: String,
+    inputs: Vec<String>,
+    sink: Sink,
+    store: EmbeddedStore,
+    dispatcher: Dispatcher<EmbeddedStore>,
+    metrics: Arc<Component>,
+}
+
+impl Prepared {
+    fn new(
+        plan: &Plan,
+        sink: &SinkPlan,
+        metrics: &Metrics,
+        clock: &Clock,
+    ) -> Result<Self, RunError> {
+        let name = sink.name.clone();
+        let metrics = metrics.component(&name, "sink", "profile_http");
+        let mapping = sink.mapping.clone();
+        let gate = Gate::new(sink.delivery.request.retry_after_max, metrics.clone());
+        let stack = delivery::stack(&sink.delivery, &gate, &metrics)
+            .map_err(|error| RunError::Stack { sink: name.clone(), error })?;
+        let store = EmbeddedStore::open(
+            &plan.store_dir(sink),
+            mapping.clone(),
+            sink.state,
+            clock.clone(),
+            metrics.clone(),
+        )
+        .map_err(|error| RunError::Store { sink: name.clone(), error })?;
+        let exporter = Exporter {
+            mapping: mapping.clone(),
+            mapped_at: Arc::new(store.mapped_at().clone()),
+            store_id: store.store_id(),
+            endpoint: sink.delivery.endpoint.clone(),
+            method: sink.delivery.method.clone(),
+        };
+        let dispatcher = Dispatcher {
+            store: store.clone(),
+            exporter,
+            gate,
+            stack,
+            classes: sink.delivery.request.classes.clone(),
+            concurrency: sink.delivery.request.concurrency,
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+        };
+        let inputs = sink.inputs.clone();
+        let sink = Sink::new(mapping, store.clone(), metrics.clone());
+        Ok(Self { name, inputs, sink, store, dispatcher, metrics })
+    }
+
+    fn start(self) -> Running {
+        let Self { name, inputs, sink, store, dispatcher, metrics } = self;
+        let endpoint = &dispatcher.exporter.endpoint;
+        let host = endpoint.authority().map_or("", |authority| authority.as_str());
+        // The query may hold a secret.
+        tracing::info!(sink = name, host, path = endpoint.path(), "delivering");
+        let (phase, orders) = watch::channel(Phase::Run);
+        let dispatcher = Some(tokio::spawn(dispatcher.run(orders)));
+        let gauges = tokio::spawn(keep_gauges(store.clone(), metrics));
+        Running { name, inputs, sink, store, phase, dispatcher, gauges }
+    }
+}
+
+impl Running {
+    /// The sink, if it takes the records of `source`.
+    pub(super) fn takes_from(&self, source: &str) -> Option<Sink> {
+        self.inputs.iter().any(|input| input == source).then(|| self.sink.clone())
+    }
+
+    /// Tells the dispatcher what to do.
+    pub(super) fn order(&self, phase: Phase) {
+        self.phase.send_replace(phase);
+    }
+
+    /// Waits until the dispatcher has ended.
+    pub(super) async fn ended(&mut self) -> Result<(), RunError> {
+        let Some(dispatcher) = &mut self.dispatcher else { return Ok(()) };
+        let ended = dispatcher.await;
+        self.dispatcher = None;
+        let ended = ended.map_err(|error| RunError::Panicked(error.to_string()))?;
+        ended.map_err(|error| RunError::Store { sink: self.name.clone(), error })
+    }
+
+    /// Waits until the sink cannot go on, which is never while all is well.
+    pub(super) async fn broken(&mut self) -> RunError {
+        let store = self.store.clone();
+        let name = self.name.clone();
+        tokio::select! {
+            error = store.failed() => RunError::Store { sink: name, error },
+            ended = self.ended() => match ended {
+                Err(error) => error,
+                Ok(()) => std::future::pending().await,
+            },
+        }
+    }
+
+    /// Profiles that wait for delivery.
+    pub(super) fn waiting(&self) -> u64 {
+        self.store.counts().due
+    }
+
+    /// Gives up what is still in flight and closes the store.
+    pub(super) async fn close(self) -> Result<(), RunError> {
+        self.gauges.abort();
+        if let Some(dispatcher) = self.dispatcher {
+            dispatcher.abort();
+            let _ = dispatcher.await;
+        }
+        self.store.stop().await.map_err(|error| RunError::Store { sink: self.name, error })
+    }
+}
+
+async fn keep_gauges(store: EmbeddedStore, metrics: Arc<Component>) {
+    let mut ticks = interval(GAUGES);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let clock = Clock::system();
+    let gauge = |state| metrics.profiles(state);
+    let gauges =
+        [gauge("known"), gauge("followed"), gauge("due"), gauge("in_flight"), gauge("dead")];
+    loop {
+        ticks.tick().await;
+        let Counts { known, followed, due, in_flight, dead, oldest_due, .. } = store.counts();
+        for (gauge, count) in gauges.iter().zip([known, followed, due, in_flight, dead]) {
+            gauge.set(count.cast_signed());
+        }
+        let age = if oldest_due == 0 { 0 } else { clock.now().saturating_sub(oldest_due) };
+        metrics.oldest_due.set((age / 1_000_000).cast_signed());
+    }
+}

@@ -1,0 +1,12 @@
+//! The program as a whole, from outside: real processes, real sockets.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where something does not hold")]
+
+mod support;
+
+mod crash;
+mod gate;
+mod main_job;
+mod outage;
+mod sources;
+mod start;

@@ -1,0 +1,203 @@
+//! Running the program and talking to it.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use tempfile::TempDir;
+
+/// Longer than anything here takes when it works.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A directory with a configuration and a store.
+pub struct Site {
+    dir: TempDir,
+}
+
+impl Site {
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a file and returns where it lies.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Writes a configuration with one sink `crm` that delivers to `endpoint`. `source` is the
+    /// source `in`, `sink` the options of the sink besides, each in YAML flow style.
+    pub fn configure(&self, name: &str, source: &str, endpoint: &str, sink: &str) -> PathBuf {
+        let data_dir = self.path("data");
+        let text = format!(
+            "data_dir: {}\nsources:\n  in: {source}\nsinks:\n  crm:\n    \
+             type: profile_http\n    inputs: [in]\n    http_endpoint: {endpoint:?}\n{sink}",
+            data_dir.display()
+        );
+        self.write(name, &text)
+    }
+}
+
+/// What most tests map: two attributes, and every profile is followed.
+pub const MAPPING: &str = "    profile: { key: identityMap.crmid }\n    \
+                           export: { attributes: [name, n] }\n";
+
+/// A record of that mapping.
+pub fn record(id: u64, n: u64) -> String {
+    format!(r#"{{"identityMap":{{"crmid":[{{"id":"c-{id}"}}]}},"name":"p{id}","n":{n}}}"#)
+}
+
+/// A running `profile-http`, ended by its id when it is dropped.
+pub struct Process {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: mpsc::Receiver<String>,
+    seen: Vec<String>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Process {
+    pub fn start(args: &[&str], config: Option<&Path>) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_profile-http"));
+        command.args(args);
+        if let Some(config) = config {
+            command.arg("-c").arg(config);
+        }
+        command.env_remove("PROFILE_HTTP_CONFIG").env("PROFILE_HTTP_LOG", "info");
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stdin = child.stdin.take();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        Self { child, stdin, lines, seen: Vec::new(), reader: Some(reader) }
+    }
+
+    pub fn run(config: &Path) -> Self {
+        Self::start(&["run"], Some(config))
+    }
+
+    /// Runs with `input` on stdin until everything is delivered.
+    pub fn run_to_end(config: &Path, input: &str) {
+        let mut process = Self::run(config);
+        process.write(input);
+        process.close_stdin();
+        let (status, log) = process.wait();
+        assert!(status.success(), "{status}: {log}");
+    }
+
+    pub fn write(&mut self, input: &str) {
+        self.stdin.as_mut().unwrap().write_all(input.as_bytes()).unwrap();
+    }
+
+    pub fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Waits for a line on stderr that contains `text`, and returns it.
+    pub fn wait_for(&mut self, text: &str) -> String {
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if line.contains(text) {
+                        return line;
+                    }
+                }
+                Err(_) => panic!("no line with {text:?} among:\n{}", self.seen.join("\n")),
+            }
+        }
+    }
+
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).unwrap()
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let pid = self.pid().to_string();
+        let status = Command::new("kill").args([format!("-{signal}"), pid]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Ends it at once, as a crash would.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for its end and returns its status and what it said on stderr.
+    pub fn wait(mut self) -> (ExitStatus, String) {
+        let status = self.child.wait().unwrap();
+        self.reader.take().unwrap().join().unwrap();
+        self.seen.extend(self.lines.try_iter());
+        (status, self.seen.join("\n"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that was free a moment ago.
+pub fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap()
+}
+
+/// Posts records to an HTTP source.
+#[derive(Clone)]
+pub struct Sender {
+    client: Client<HttpConnector, Full<Bytes>>,
+    url: String,
+}
+
+impl Sender {
+    pub fn new(address: SocketAddr) -> Self {
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self { client, url: format!("http://{address}/") }
+    }
+
+    /// The answer's status and body; `None` when there was none.
+    pub async fn post(&self, body: impl Into<Bytes>) -> Option<(StatusCode, String)> {
+        let request = Request::post(&self.url)
+            .header("content-type", "application/x-ndjson")
+            .body(Full::new(body.into()))
+            .unwrap();
+        let answer = self.client.request(request).await.ok()?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await.ok()?.to_bytes();
+        Some((status, String::from_utf8_lossy(&body).into_owned()))
+    }
+
+    /// Posts records that have to be taken.
+    pub async fn send(&self, records: &[String]) -> serde_json::Value {
+        let (status, body) = self.post(records.join("\n")).await.expect("an answer");
+        assert_eq!(status, StatusCode::OK, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+}

@@ -11,6 +11,9 @@ use super::refusal::Refusal;
 /// How long a body may stop coming.
 const STALL: Duration = Duration::from_mins(1);
 
+/// How much of a body that is too long is still read.
+const DISCARDED: usize = 64 * 1024 * 1024;
+
 /// The most that is reserved on the word of `Content-Length` alone.
 const RESERVED: usize = 1024 * 1024;
 
@@ -24,7 +27,7 @@ pub(super) async fn collect(
     if announced > limit {
         // A sender that waits to be told to go on need not send it at all.
         if !headers.contains_key(header::EXPECT) {
-            discard(&mut body, limit).await;
+            discard(&mut body).await;
         }
         return Err(Refusal::TooLarge(limit));
     }
@@ -32,7 +35,7 @@ pub(super) async fn collect(
     let mut only = Bytes::new();
     while let Some(data) = next(&mut body).await? {
         if whole.len() + only.len() + data.len() > limit {
-            discard(&mut body, limit).await;
+            discard(&mut body).await;
             return Err(Refusal::TooLarge(limit));
         }
         // A body that comes in one piece, as small ones do, is not copied.
@@ -67,8 +70,8 @@ async fn next(body: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
 }
 
 /// Reads on, so that the sender reads the answer instead of failing to write; not without end.
-async fn discard(body: &mut Incoming, limit: usize) {
-    let mut left = limit;
+async fn discard(body: &mut Incoming) {
+    let mut left = DISCARDED;
     while let Ok(Some(data)) = next(body).await {
         left = match left.checked_sub(data.len()) {
             Some(left) => left,

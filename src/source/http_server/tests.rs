@@ -247,14 +247,59 @@ async fn a_stalled_sender_hurts_no_other_and_its_part_is_not_taken() {
 
 #[tokio::test]
 async fn a_client_that_has_closed_its_sending_side_still_gets_its_answer() {
-    let source = start().await;
+    let mut source = start().await;
+    source.intake.commits.forget_permits(usize::MAX);
     let mut stream = TcpStream::connect(source.address).await.unwrap();
     let request = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}";
     stream.write_all(request.as_bytes()).await.unwrap();
     stream.shutdown().await.unwrap();
+    source.arrived.recv().await.unwrap();
+    // The server comes to see the end of the stream before the commit.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    source.intake.commits.add_permits(1);
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_stops_coming_is_given_up_without_being_taken() {
+    let mut source = start().await;
+    let mut stream = TcpStream::connect(source.address).await.unwrap();
+    let half = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 6\r\n\r\n{}\n";
+    stream.write_all(half.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 408");
+    assert!(source.arrived.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_sender_can_write_a_body_over_the_limit_to_its_end_and_reads_why_it_is_refused() {
+    let source = start().await;
+    let mut stream = TcpStream::connect(source.address).await.unwrap();
+    // More than the buffers of both sockets hold.
+    let length = 32 * 1024 * 1024;
+    let head = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b' '; length]).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 413");
+}
+
+#[tokio::test]
+async fn a_sender_that_asks_first_need_not_send_a_body_over_the_limit() {
+    let source = start().await;
+    let mut stream = TcpStream::connect(source.address).await.unwrap();
+    let head =
+        "POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 99999\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 413");
 }
 
 #[tokio::test]

@@ -9,13 +9,17 @@
 //! source -> record -> profile -> store -> dispatch -> delivery -> endpoint
 //! ```
 
-pub mod clock;
 pub mod config; // what the operator wrote, and what will run
-pub mod delivery; // the Tower stack, layer by layer, and the classes of answers
-pub mod dispatch; // claims what is due, delivers it, settles what became of it
-pub mod endpoint; // the wire: hyper client and TLS
-pub mod profile; // identity, mapping, projection, fingerprints, the export
-pub mod record; // one JSON object with its place, and the acknowledgement of it
 pub mod source; // where records come from, one file a source
+pub mod record; // one JSON object with its place, and the acknowledgement of it
+pub mod profile; // identity, mapping, projection, fingerprints, the export
+pub mod sink; // projects records and commits them to its store
 pub mod store; // the latest state of each profile and the version that was confirmed
-pub mod telemetry; // logs and metrics // wall-clock time, replaceable in tests
+pub mod dispatch; // claims what is due, delivers it, settles what became of it
+pub mod delivery; // the Tower stack, layer by layer, and the classes of answers
+pub mod endpoint; // the wire: hyper client and TLS
+pub mod telemetry; // logs and metrics
+pub mod clock; // wall-clock time, replaceable in tests
+pub mod listen; // HTTP/1.1 connections, for the HTTP source and the local endpoint
+pub mod local_endpoint; // a third-party endpoint on this machine, to try and test things against
+pub mod sample; // sample profiles, for the demo, tests and benches

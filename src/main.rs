@@ -1,3 +1,19 @@
-//! The command line.
+//! The command line: arguments become a call, and its result an exit code.
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match cli::Cli::try_parse() {
+        Ok(cli) => cli.run().await,
+        Err(error) => {
+            // Help and version come this way too. Nothing can be done if they cannot be printed.
+            let _ = error.print();
+            ExitCode::from(u8::from(error.use_stderr()))
+        }
+    }
+}

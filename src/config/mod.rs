@@ -1,1 +1,32 @@
 //! The configuration: what the operator wrote, checked and resolved into what will run.
+//!
+//! [`load`] reads files into one tree (`written`) in which every value knows its place, and makes
+//! a [`Plan`] of it (`plan`). Everything that is wrong is reported at once, each problem with its
+//! place, the line itself and what would be right. What a plan needs from the machine is checked
+//! apart, by [`check_files`] and [`check_hosts`].
+
+mod env;
+mod environment;
+mod mask;
+mod plan;
+mod problem;
+mod select;
+mod written;
+
+use std::path::PathBuf;
+
+pub use env::Env;
+pub use environment::{check_files, check_hosts};
+pub use plan::{Plan, SinkPlan, SourceKind, SourcePlan};
+pub use problem::{ConfigErrors, Place, Problem};
+pub use select::select;
+
+/// Reads and joins the files, and makes a plan of what they say. Looks at nothing else: neither
+/// the files that they name nor the network.
+pub fn load(paths: &[PathBuf], env: &Env) -> Result<Plan, ConfigErrors> {
+    let tree = written::read(paths, env)?;
+    Ok(plan::plan(tree)?)
+}
+
+#[cfg(test)]
+mod tests;

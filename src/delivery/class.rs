@@ -54,9 +54,11 @@ impl Classes {
         match result {
             Ok(answer) => Some(self.of_status(answer.status())),
             Err(AttemptError::GateClosed) => None,
-            Err(AttemptError::Tls(_) | AttemptError::Token(TokenError::Refused(_))) => {
-                Some(Class::Endpoint)
-            }
+            Err(
+                AttemptError::Tls(_)
+                | AttemptError::Secret(_)
+                | AttemptError::Token(TokenError::Refused(_)),
+            ) => Some(Class::Endpoint),
             Err(_) => Some(Class::Later),
         }
     }

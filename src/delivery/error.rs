@@ -25,6 +25,9 @@ pub enum AttemptError {
     /// The gate was closed before the attempt was sent.
     #[error("the gate is closed")]
     GateClosed,
+    /// The file of a secret cannot be read; nothing was sent.
+    #[error("{0}")]
+    Secret(String),
     /// No access token could be had; nothing was sent.
     #[error(transparent)]
     Token(#[from] TokenError),

@@ -16,6 +16,7 @@ pub mod rate_limit;
 pub mod retry;
 pub mod timeout;
 
+pub mod auth;
 mod class;
 mod error;
 mod limited;

@@ -125,7 +125,7 @@ pub enum ClientAuth {
 pub enum Secret {
     /// The text itself, from the configuration or an environment variable.
     Text(SecretString),
-    /// A file, read each time the secret is used to get a token and when the sink starts; one
-    /// trailing line end is not part of the secret.
+    /// A file, read when the sink starts, again when it may have changed, and each time the secret
+    /// is used to get a token; one trailing line end is not part of the secret.
     File(PathBuf),
 }

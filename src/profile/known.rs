@@ -1,8 +1,11 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::ProfileKey;
+use super::{DecodeError, Invalid, ProfileKey};
 use crate::clock::Micros;
+
+/// The format of an encoded profile; the first of its bytes.
+const FORMAT: u8 = 1;
 
 /// The status of a membership as it was reported. `Realized` and `Existing` both mean *member*.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +16,13 @@ pub enum Status {
     Existing,
     /// Left the segment.
     Exited,
+}
+
+impl Status {
+    /// Whether the profile is a member.
+    pub fn is_member(self) -> bool {
+        self != Self::Exited
+    }
 }
 
 /// A membership as a record reports it.
@@ -52,7 +62,8 @@ pub struct Kept {
     pub key: ProfileKey,
     /// The kept part of the record, a JSON object in the record's own shape.
     pub document: Bytes,
-    /// The memberships that the record reports, in byte order of namespace and id.
+    /// The memberships that the record reports, in byte order of namespace and id. Those of
+    /// unmapped segments carry a time only where the mapping keeps it.
     pub memberships: Vec<Reported>,
 }
 
@@ -67,11 +78,37 @@ pub struct Known {
     pub memberships: Vec<Membership>,
 }
 
+impl Known {
+    /// The document as text.
+    pub(super) fn document(&self) -> Result<&str, Invalid> {
+        str::from_utf8(&self.document)
+            .map_err(|_| Invalid::new("what is kept of the profile is not UTF-8"))
+    }
+
+    /// The bytes to store.
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_extend(self, vec![FORMAT]).expect("writing into memory cannot fail")
+    }
+
+    /// Reads what [`Known::encode`] wrote.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        match bytes.split_first() {
+            None => Err(DecodeError::Empty),
+            Some((&FORMAT, body)) => match postcard::take_from_bytes(body) {
+                Ok((known, [])) => Ok(known),
+                Ok((_, excess)) => Err(DecodeError::Excess(excess.len())),
+                Err(cause) => Err(DecodeError::Damaged(cause)),
+            },
+            Some((&format, _)) => Err(DecodeError::Format(format)),
+        }
+    }
+}
+
 /// What a record made of a known profile.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advanced {
     /// The profile as it is known now.
     pub known: Known,
-    /// Memberships that ended because the snapshot no longer names them.
+    /// Memberships of mapped segments that ended because the snapshot no longer names them.
     pub exits_by_absence: u32,
 }

@@ -1,16 +1,12 @@
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
-/// A path into a record: the keys to follow from the root. Parsed from `person.name`,
-/// `"acme.io".id` or the JSON Pointer `/acme.io/id`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Path(pub Vec<String>);
+use super::Path;
 
 /// Which attributes are exported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Attributes {
-    /// Every attribute of the record.
+    /// Every attribute: all that the profile holds at its top, but for `identityMap`,
+    /// `segmentMembership` and `consents`, which have a meaning of their own.
     All,
     /// The values at these paths, in this order; a path may name a whole object or array.
     Listed(Vec<Path>),
@@ -61,6 +57,9 @@ pub enum Retain {
 }
 
 /// What a sink maps, as configured; [`Mapping`](super::Mapping) is its compiled form.
+///
+/// All paths but `at` start at the profile, so behind `at`, and are written without the prefix
+/// that `strip_prefix` removes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MappingSpec {
     /// Where the unique identifier is read, in the order in which the paths are tried.
@@ -91,21 +90,4 @@ pub struct MappingSpec {
     pub when: When,
     /// What is kept of each profile.
     pub retain: Retain,
-}
-
-impl fmt::Display for Path {
-    /// Writes the dotted form, quoting keys that hold a dot or a quote.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, key) in self.0.iter().enumerate() {
-            if i > 0 {
-                f.write_str(".")?;
-            }
-            if key.is_empty() || key.contains(['.', '"', '/']) {
-                write!(f, "{key:?}")?;
-            } else {
-                f.write_str(key)?;
-            }
-        }
-        Ok(())
-    }
 }

@@ -4,6 +4,7 @@
 use std::{fmt, future::Future, sync::Arc};
 
 use bytes::Bytes;
+use serde::Serialize;
 
 use crate::clock::Micros;
 
@@ -49,7 +50,7 @@ pub struct Batch {
 }
 
 /// What became of a batch once every sink has committed it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Ack {
     /// Records in the batch. The other counts are summed over the sinks.
     pub received: u64,

@@ -1,2 +1,13 @@
-//! Sources: each reads records and hands them on in batches, and tells its sender that they are
-//! safe only after the [`Intake`](crate::record::Intake) said so.
+//! Where records come from, one module a source. Each hands on batches of records and tells its
+//! sender that they were taken once they are safe, never before.
+
+pub mod http_server;
+pub mod stdin;
+
+mod feed;
+mod lines;
+
+#[cfg(test)]
+mod testing;
+
+pub use feed::Feed;

@@ -1,5 +1,10 @@
 //! The store: the latest state of each profile and the version that the endpoint confirmed.
 
+pub mod embedded;
+mod ids;
+mod judge;
+mod queue;
+mod row;
 mod types;
 
 use std::future::Future;
@@ -9,7 +14,7 @@ pub use types::{
     Update, Verdict,
 };
 
-use crate::profile::{Known, ProfileId};
+use crate::profile::ProfileId;
 
 /// Keeps profiles and what is due of them. Implementations are shared by cloning.
 pub trait Store: Clone + Send + Sync + 'static {
@@ -28,12 +33,6 @@ pub trait Store: Clone + Send + Sync + 'static {
     fn settle(&self, outcomes: Vec<Settled>)
     -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// What is known of each of these profiles, in their order; `None` where nothing is.
-    fn known(
-        &self,
-        ids: Vec<ProfileId>,
-    ) -> impl Future<Output = Result<Vec<Option<Known>>, StoreError>> + Send;
-
     /// Makes dead letters of exactly these versions due again under the same version. What has
     /// moved on is left alone.
     fn revive(
@@ -41,7 +40,7 @@ pub trait Store: Clone + Send + Sync + 'static {
         versions: Vec<(ProfileId, u64)>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Waits until something may have become due since the last claim.
+    /// Waits until something may have become due since the last claim. One waiter at a time.
     fn wait_due(&self) -> impl Future<Output = ()> + Send;
 
     /// How many profiles are in which state now.

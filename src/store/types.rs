@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Micros,
-    profile::{Fingerprints, Kept, ProfileId, SourceVersion},
+    profile::{Fingerprints, Kept, Known, ProfileId, SourceVersion},
 };
 
 /// One record of a profile, projected, to be compared with what is known of that profile.
@@ -21,7 +21,7 @@ pub struct Update {
     pub source_version: Option<SourceVersion>,
     /// When the record arrived.
     pub received: Micros,
-    /// The record, from which what is kept can be read again.
+    /// The record, from which what is kept can be read when `kept` is absent.
     pub record: Bytes,
     /// What is to be kept; absent where the caller expects it to be known already.
     pub kept: Option<Kept>,
@@ -79,6 +79,11 @@ impl Triggers {
         self.0 & other.0 == other.0
     }
 
+    /// Takes out all of `other`.
+    pub fn remove(&mut self, other: Self) {
+        self.0 &= !other.0;
+    }
+
     /// The names of those that are set.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         Self::NAMES.into_iter().filter(move |(t, _)| self.contains(*t)).map(|(_, name)| name)
@@ -134,6 +139,8 @@ pub struct Claim {
     pub failures: u32,
     /// Since when it is due.
     pub due_since: Micros,
+    /// What is known of it, as of this version.
+    pub known: Known,
 }
 
 /// An answer to a claim.
@@ -169,8 +176,6 @@ pub enum Outcome {
     Refused(Arc<DeadLetter>),
     /// No further attempt was made: due again at once, nothing counted.
     Released,
-    /// There is nothing to send: the profile went away or has nothing to export.
-    Withdrawn,
 }
 
 /// Why a version could not be delivered for good.
@@ -205,8 +210,10 @@ pub struct Counts {
     pub in_flight: u64,
     /// Those with a dead letter.
     pub dead: u64,
-    /// Since when the oldest due profile is due, 0 when none is.
+    /// Since when the oldest due profile is due, 0 when none is. Some seconds old.
     pub oldest_due: Micros,
+    /// Whether all profiles are counted yet; a store counts them after it was opened.
+    pub complete: bool,
 }
 
 /// Why the store cannot do what was asked.

@@ -1,0 +1,90 @@
+//! The commands, one file each.
+
+mod endpoint;
+mod failure;
+mod validate;
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+pub(crate) use failure::Failure;
+use profile_http::{
+    config::{self, ConfigErrors, Env, Plan},
+    telemetry::logs::{self, LogFormat},
+};
+
+/// Streams customer profiles to a third-party HTTP endpoint as profile JSON.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// How log lines are written to standard error; `PROFILE_HTTP_LOG` says which, for example
+    /// `debug` or `profile_http::delivery=debug`
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    log_format: LogFormat,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Validate(validate::Args),
+    Endpoint(endpoint::Args),
+}
+
+impl Cli {
+    /// Runs the command and prints, once, why it failed.
+    pub(crate) async fn run(self) -> ExitCode {
+        match self.call().await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => failure.report(),
+        }
+    }
+
+    async fn call(self) -> Result<(), Failure> {
+        let env = Env::of_process();
+        logs::init(self.log_format, env.get("PROFILE_HTTP_LOG")).map_err(Failure::of)?;
+        match self.command {
+            Command::Validate(args) => validate::run(args, &env),
+            Command::Endpoint(args) => endpoint::run(args).await.map_err(Failure::of),
+        }
+    }
+}
+
+/// Which configuration a command works with.
+#[derive(Args)]
+pub(crate) struct ConfigArgs {
+    /// Configuration file (.yaml, .toml or .json); several are joined. Without it:
+    /// `PROFILE_HTTP_CONFIG`, ./profile-http.yaml, /etc/profile-http/profile-http.yaml
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+impl ConfigArgs {
+    /// The plan of the configuration.
+    pub(crate) fn load(&self, env: &Env) -> Result<Plan, ConfigErrors> {
+        config::load(&config::select(&self.files, env)?, env)
+    }
+}
+
+/// Prints the warnings of a plan to standard error.
+pub(crate) fn warn(plan: &Plan) {
+    for warning in &plan.warnings {
+        failure::print("warning", warning);
+    }
+}
+
+/// Prints a result to standard output. A reader that has gone away is no failure.
+pub(crate) fn print(result: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(result.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::other("cannot write to standard output", &error))
+        }
+        _ => Ok(()),
+    }
+}

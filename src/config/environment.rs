@@ -1,0 +1,107 @@
+use std::{
+    fs, io,
+    net::ToSocketAddrs,
+    path::{Path, PathBuf},
+};
+
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+
+use super::{
+    ConfigErrors, Plan, Problem,
+    plan::{Need, NeedKind},
+};
+
+/// Checks that the files of a plan can be read and that its data directory can be written. Makes
+/// and locks nothing, so that it can be done beside a running process.
+pub fn check_files(plan: &Plan) -> Result<(), ConfigErrors> {
+    check(plan, |need| match &need.kind {
+        NeedKind::Directory(path) => directory(path),
+        NeedKind::Secret(path) => secret(path),
+        NeedKind::Certificates(path) => certificates(path),
+        NeedKind::Host(..) => Ok(()),
+    })
+}
+
+/// Checks that the hosts of a plan have an address. Blocks while they are looked up.
+pub fn check_hosts(plan: &Plan) -> Result<(), ConfigErrors> {
+    check(plan, |need| match &need.kind {
+        NeedKind::Host(host, port) => resolve(host, *port),
+        _ => Ok(()),
+    })
+}
+
+/// What is wrong, and what would be right.
+type Verdict = Result<(), (String, &'static str)>;
+
+fn check(plan: &Plan, verdict: impl Fn(&Need) -> Verdict) -> Result<(), ConfigErrors> {
+    let problems: Vec<_> = plan
+        .needs
+        .iter()
+        .filter_map(|need| {
+            let (message, help) = verdict(need).err()?;
+            Some(Problem::at(&need.place, message).help(help))
+        })
+        .collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
+}
+
+fn directory(path: &Path) -> Verdict {
+    let cannot = |at: &Path, reason: &dyn std::fmt::Display| {
+        (
+            format!("cannot write to {}: {reason}", at.display()),
+            "let the user that runs profile-http write there, or choose another `data_dir`",
+        )
+    };
+    // A directory that is not there is made at start, in the nearest one that is.
+    let mut existing = path;
+    while let Err(error) = fs::metadata(existing) {
+        match existing.parent() {
+            Some(parent) if error.kind() == io::ErrorKind::NotFound => {
+                existing = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            }
+            _ => return Err(cannot(existing, &error)),
+        }
+    }
+    if !existing.is_dir() {
+        return Err(cannot(existing, &"it is not a directory"));
+    }
+    let probe = existing.join(format!(".profile-http-{}", std::process::id()));
+    fs::File::create(&probe).map_err(|error| cannot(existing, &error))?;
+    // What matters is that it could be made.
+    let _ = fs::remove_file(&probe);
+    Ok(())
+}
+
+fn secret(path: &PathBuf) -> Verdict {
+    let help = "name a file that holds the secret and that profile-http may read";
+    match fs::read_to_string(path) {
+        Ok(text) if text.trim().is_empty() => {
+            Err((format!("the secret's file {} is empty", path.display()), help))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => {
+            Err((format!("cannot read the secret from {}: {error}", path.display()), help))
+        }
+    }
+}
+
+fn certificates(path: &PathBuf) -> Verdict {
+    let help = "name a PEM file with the certificates of the accepted authorities";
+    let pem = fs::read(path)
+        .map_err(|error| (format!("cannot read the CA file {}: {error}", path.display()), help))?;
+    let mut certificates = CertificateDer::pem_slice_iter(&pem);
+    match certificates.next() {
+        Some(Ok(_)) if certificates.all(|certificate| certificate.is_ok()) => Ok(()),
+        Some(_) => Err((format!("the CA file {} is damaged", path.display()), help)),
+        None => Err((format!("there is no certificate in the CA file {}", path.display()), help)),
+    }
+}
+
+fn resolve(host: &str, port: u16) -> Verdict {
+    let help = "check the name, or use --no-environment where there is no network";
+    match (host, port).to_socket_addrs().map(|mut addresses| addresses.next()) {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err((format!("the host {host} has no address"), help)),
+        Err(error) => Err((format!("cannot look up the host {host}: {error}"), help)),
+    }
+}

@@ -1,0 +1,58 @@
+use std::{cell::RefCell, path::PathBuf};
+
+use crate::config::problem::{Place, Problem};
+
+/// What is found while a plan is made, besides the plan.
+#[derive(Default)]
+pub(super) struct Findings {
+    errors: RefCell<Vec<Problem>>,
+    warnings: RefCell<Vec<Problem>>,
+    needs: RefCell<Vec<Need>>,
+}
+
+/// Something outside the configuration that a plan relies on.
+#[derive(Clone, Debug)]
+pub(in crate::config) struct Need {
+    pub(in crate::config) place: Place,
+    pub(in crate::config) kind: NeedKind,
+}
+
+/// What kind of thing is needed.
+#[derive(Clone, Debug)]
+pub(in crate::config) enum NeedKind {
+    /// A directory that can be written, or can be made.
+    Directory(PathBuf),
+    /// A file that holds a secret.
+    Secret(PathBuf),
+    /// A file that holds certificates.
+    Certificates(PathBuf),
+    /// A host that can be looked up.
+    Host(String, u16),
+}
+
+impl Findings {
+    /// Something that makes the plan unusable.
+    pub(super) fn error(&self, problem: Problem) {
+        self.errors.borrow_mut().push(problem);
+    }
+
+    /// How many errors were found so far.
+    pub(super) fn errors(&self) -> usize {
+        self.errors.borrow().len()
+    }
+
+    /// Something that deserves a second look.
+    pub(super) fn warn(&self, problem: Problem) {
+        self.warnings.borrow_mut().push(problem);
+    }
+
+    /// Something that must be there when the plan is carried out.
+    pub(super) fn need(&self, place: &Place, kind: NeedKind) {
+        self.needs.borrow_mut().push(Need { place: place.clone(), kind });
+    }
+
+    /// Errors, warnings and needs, each in the order in which they were found.
+    pub(super) fn into_parts(self) -> (Vec<Problem>, Vec<Problem>, Vec<Need>) {
+        (self.errors.into_inner(), self.warnings.into_inner(), self.needs.into_inner())
+    }
+}

@@ -1,0 +1,176 @@
+use std::sync::Arc;
+
+use super::{Findings, Located, Read, Section};
+use crate::{
+    config::{
+        problem::Problem,
+        written::{Entry, Node, Value},
+    },
+    profile::{
+        Attributes, Mapping, MappingError, MappingSpec, Path, Removed, Retain, SegmentSpec, When,
+    },
+};
+
+/// Reads `profile` and `export`, and compiles what they map.
+pub(super) fn read(sink: &mut Section<'_>, retain: Retain) -> Option<Arc<Mapping>> {
+    let findings = sink.findings();
+    let errors = findings.errors();
+    let profile = sink.required_section("profile", "{ key: identityMap.crmid }");
+    let export = sink.required_section("export", "{ attributes: [person.name] }");
+    let profile_place = profile.as_ref().map(|section| section.place().clone());
+    let export_place = export.as_ref().map(|section| section.place().clone());
+    let (profile, export) = (profile.map(read_profile), export.map(read_export));
+    let (profile, export) = (profile?, export?);
+    if findings.errors() > errors {
+        // What could not be read is not in the mapping, and would be missed there again.
+        return None;
+    }
+    let spec = MappingSpec {
+        key: profile.key,
+        at: profile.at,
+        version: profile.version,
+        strip_prefix: profile.strip_prefix,
+        retain,
+        ..export
+    };
+    match Mapping::compile(spec) {
+        Ok(mapping) => Some(Arc::new(mapping)),
+        Err(error) => {
+            let in_profile = matches!(
+                error,
+                MappingError::NoKey
+                    | MappingError::KeyPath(_)
+                    | MappingError::KeyTwice(_)
+                    | MappingError::VersionPath(_)
+            );
+            let place = if in_profile { profile_place } else { export_place };
+            findings.error(Problem::with_remedy(&place?, &error));
+            None
+        }
+    }
+}
+
+struct Profile {
+    key: Vec<Path>,
+    at: Option<Path>,
+    version: Option<Path>,
+    strip_prefix: Option<String>,
+}
+
+fn read_profile(mut section: Section<'_>) -> Profile {
+    let key = section.required::<Vec<Path>>("key", "identityMap.crmid");
+    if let Some(key) = key.as_ref().filter(|key| key.value.len() > 1) {
+        section.findings().warn(
+            Problem::at(
+                &key.place,
+                "a person whose first key comes later becomes a second profile",
+            )
+            .help(
+                "name one key that every record has; the former profile is neither exited nor \
+                     erased",
+            ),
+        );
+    }
+    section.choice("update", &[("snapshot", ())]);
+    let profile = Profile {
+        key: key.map(|key| key.value).unwrap_or_default(),
+        at: section.get("at"),
+        version: section.get("version"),
+        strip_prefix: section.get("strip_prefix"),
+    };
+    section.finish();
+    profile
+}
+
+/// Reads `export` into a mapping whose `profile` part is left empty.
+fn read_export(mut section: Section<'_>) -> MappingSpec {
+    let flag = |section: &mut Section<'_>, key| section.get::<bool>(key).unwrap_or(false);
+    let attributes = section.take("attributes");
+    let spec = MappingSpec {
+        key: Vec::new(),
+        at: None,
+        version: None,
+        strip_prefix: None,
+        attributes: attributes
+            .and_then(|entry| read_attributes(entry, section.findings()))
+            .unwrap_or(Attributes::Listed(Vec::new())),
+        segments: section.get("segments").unwrap_or_default(),
+        identities: section.get("identities"),
+        unmapped_segments: flag(&mut section, "unmapped_segments"),
+        segment_names: flag(&mut section, "segment_names"),
+        segment_timestamps: flag(&mut section, "segment_timestamps"),
+        legacy_status: flag(&mut section, "legacy_status"),
+        removed: removed(&mut section),
+        when: section
+            .choice("when", &[("changed", When::Changed), ("always", When::Always)])
+            .unwrap_or_default(),
+        retain: Retain::default(),
+    };
+    section.finish();
+    spec
+}
+
+/// Reads `attributes`: `"*"`, or a list of paths or `{ path }`.
+fn read_attributes(entry: Entry, findings: &Findings) -> Option<Attributes> {
+    let place = entry.value.place.clone();
+    let is_star = |node: &Node| matches!(&node.value, Value::Text(text) if text.text == "*");
+    match &entry.value.value {
+        Value::List(items) if items.iter().any(is_star) => {
+            if items.len() == 1 {
+                return Some(Attributes::All);
+            }
+            findings.error(
+                Problem::at(&place, "`*` stands for every attribute, so the others say nothing")
+                    .help("write `attributes: \"*\"`, or remove the `*`"),
+            );
+            return None;
+        }
+        Value::Text(_) if is_star(&entry.value) => return Some(Attributes::All),
+        _ => {}
+    }
+    let listed = Vec::<Attribute>::read("attributes", entry.value, findings)?;
+    Some(Attributes::Listed(listed.into_iter().map(|attribute| attribute.0).collect()))
+}
+
+/// Reads `removed`, whose `null` may be written with or without quotes.
+fn removed(section: &mut Section<'_>) -> Removed {
+    if section.peek("removed").is_some_and(|entry| matches!(entry.value.value, Value::Null)) {
+        section.discard("removed");
+        return Removed::Null;
+    }
+    section
+        .choice("removed", &[("omit", Removed::Omit), ("null", Removed::Null)])
+        .unwrap_or_default()
+}
+
+struct Attribute(Path);
+
+impl Read for Attribute {
+    fn read(name: &str, node: Node, findings: &Findings) -> Option<Self> {
+        if !matches!(node.value, Value::Map(_)) {
+            return Path::read(name, node, findings).map(Self);
+        }
+        let place = node.place.clone();
+        let mut section = Section::new("an attribute", &place, node, findings)?;
+        let path = section.required::<Path>("path", "person.name");
+        section.finish();
+        path.map(|path| Self(path.value))
+    }
+}
+
+impl Read for SegmentSpec {
+    fn read(name: &str, node: Node, findings: &Findings) -> Option<Self> {
+        if !matches!(node.value, Value::Map(_)) {
+            let id = String::read(name, node, findings)?;
+            return Some(Self { id, name: None, namespace: None });
+        }
+        let place = node.place.clone();
+        let mut section = Section::new("a segment", &place, node, findings)?;
+        let id = section.required::<String>("id", "59bd2fcd-3c48-4b18-bf56-4f5c5e6967ae");
+        let name = section.get("name");
+        let namespace = section.get("namespace");
+        section.finish();
+        let Located { value: id, .. } = id?;
+        Some(Self { id, name, namespace })
+    }
+}

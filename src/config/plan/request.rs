@@ -1,0 +1,130 @@
+use std::{num::NonZeroU32, time::Duration};
+
+use super::{Located, Section};
+use crate::{
+    config::{problem::Problem, written::Value},
+    delivery::{BackoffSettings, Classes, RateLimitSettings, RequestSettings},
+};
+
+/// Reads `request`.
+pub(super) fn read(sink: &mut Section<'_>) -> RequestSettings {
+    let mut settings = RequestSettings {
+        timeout: Duration::from_secs(10),
+        connect_timeout: Duration::from_secs(5),
+        deadline: Duration::from_secs(30),
+        concurrency: 16,
+        rate_limit: None,
+        retry: BackoffSettings {
+            attempts: 3,
+            initial: Duration::from_millis(200),
+            max_duration: Duration::from_secs(10),
+        },
+        retry_after_max: Duration::from_mins(5),
+        classes: Classes::default(),
+    };
+    let Some(mut section) = sink.section("request") else { return settings };
+    let timeout = times(&mut section, &mut settings);
+    if let Some(concurrency) = concurrency(&mut section) {
+        settings.concurrency = concurrency;
+    }
+    settings.rate_limit = rate_limit(&mut section);
+    if let Some(attempts) = section.number("retry_attempts", 0..=100) {
+        settings.retry.attempts = attempts;
+    }
+    settings.classes = classes(&mut section);
+    if settings.deadline < settings.timeout {
+        let place = timeout.map_or(section.place().clone(), |timeout| timeout.place);
+        section.findings().warn(
+            Problem::at(
+                &place,
+                "`deadline_secs` is shorter than `timeout_secs` and ends each attempt first",
+            )
+            .help("let `deadline_secs` leave room for a retry, for example 3 times `timeout_secs`"),
+        );
+    }
+    section.finish();
+    settings
+}
+
+/// Reads the times; gives the one that other times are compared with.
+fn times(section: &mut Section<'_>, settings: &mut RequestSettings) -> Option<Located<Duration>> {
+    let timeout = section.located::<Duration>("timeout_secs");
+    if let Some(timeout) = &timeout {
+        settings.timeout = timeout.value;
+    }
+    for (key, setting) in [
+        ("connect_timeout_secs", &mut settings.connect_timeout),
+        ("deadline_secs", &mut settings.deadline),
+        ("retry_initial_backoff_secs", &mut settings.retry.initial),
+        ("retry_max_duration_secs", &mut settings.retry.max_duration),
+        ("retry_after_max_secs", &mut settings.retry_after_max),
+    ] {
+        if let Some(duration) = section.get(key) {
+            *setting = duration;
+        }
+    }
+    timeout
+}
+
+fn concurrency(section: &mut Section<'_>) -> Option<usize> {
+    let adaptive = section.peek("concurrency").is_some_and(
+        |entry| matches!(&entry.value.value, Value::Text(text) if text.text == "adaptive"),
+    );
+    if adaptive {
+        let place = section.take("concurrency")?.value.place;
+        section.findings().error(
+            Problem::at(&place, "`concurrency` must be a number of requests, not `adaptive`")
+                .help("write how many requests may be under way at once, for example 16"),
+        );
+        return None;
+    }
+    section.number("concurrency", 1..=4096)
+}
+
+fn rate_limit(section: &mut Section<'_>) -> Option<RateLimitSettings> {
+    let most = i128::from(u32::MAX);
+    let has_num = section.has("rate_limit_num");
+    let place = section.place().clone();
+    let depends =
+        ["rate_limit_duration_secs", "rate_limit_burst"].into_iter().find(|key| section.has(key));
+    let num = section.number("rate_limit_num", 1..=most);
+    let per = section.get("rate_limit_duration_secs").unwrap_or(Duration::from_secs(1));
+    let burst = section.number("rate_limit_burst", 1..=most).unwrap_or(1);
+    if let (false, Some(key)) = (has_num, depends) {
+        section.findings().warn(
+            Problem::at(&place, format!("`{key}` limits nothing without `rate_limit_num`"))
+                .help("add `rate_limit_num`, the number of requests in each period"),
+        );
+    }
+    Some(RateLimitSettings { num: NonZeroU32::new(num?)?, per, burst: NonZeroU32::new(burst)? })
+}
+
+fn classes(request: &mut Section<'_>) -> Classes {
+    let mut classes = Classes::default();
+    let Some(mut section) = request.section("classes") else { return classes };
+    let mut seen: Vec<u16> = Vec::new();
+    for (key, list) in [
+        ("later", &mut classes.later),
+        ("refused", &mut classes.refused),
+        ("endpoint", &mut classes.endpoint),
+    ] {
+        for Located { value, place } in section.get::<Vec<Located<i128>>>(key).unwrap_or_default() {
+            match u16::try_from(value) {
+                Ok(code @ 200..=599) if !seen.contains(&code) => {
+                    seen.push(code);
+                    list.push(code);
+                }
+                Ok(200..=599) => section.findings().error(
+                    Problem::at(&place, format!("status {value} stands in `classes` twice"))
+                        .help("a status has one class; remove the other"),
+                ),
+                _ => section.findings().error(
+                    Problem::at(&place, format!("{value} is no status of an answer"))
+                        .help("write statuses from 200 to 599"),
+                ),
+            }
+        }
+    }
+    section.finish();
+    classes
+}

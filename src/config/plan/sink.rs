@@ -1,0 +1,127 @@
+use std::sync::Arc;
+
+use http::Method;
+
+use super::{Located, Section, auth, endpoint, headers, mapping, request, tls, top};
+use crate::{
+    config::problem::{Place, Problem},
+    delivery::DeliverySettings,
+    profile::{Mapping, Retain},
+    store::embedded::{EmbeddedSettings, SyncMode},
+};
+
+/// A sink that will run.
+#[derive(Clone, Debug)]
+pub struct SinkPlan {
+    /// The sink's key in `sinks`, fit for a directory, a label or an argument.
+    pub name: String,
+    /// What people call it.
+    pub title: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// The names of the sources that it takes records from. There is at least one.
+    pub inputs: Vec<String>,
+    /// What is exported, and when.
+    pub mapping: Arc<Mapping>,
+    /// Where exports go, and how.
+    pub delivery: DeliverySettings,
+    /// How profiles are kept.
+    pub state: EmbeddedSettings,
+}
+
+/// Reads a sink. The names of the sources it uses are added to `used`.
+pub(super) fn read(
+    name: String,
+    mut section: Section<'_>,
+    sources: &[(String, Place)],
+    used: &mut Vec<String>,
+) -> Option<SinkPlan> {
+    if section.has("type") {
+        section.choice("type", &[("profile_http", ())]);
+    } else {
+        section.missing("type", "profile_http");
+    }
+    let inputs = inputs(&mut section, sources);
+    used.extend(inputs.iter().flatten().cloned());
+    let title = section.get::<String>("name").unwrap_or_else(|| name.clone());
+    let description = section.get::<String>("description");
+
+    let endpoint = endpoint::read(&mut section);
+    let methods = [("post", Method::POST), ("put", Method::PUT), ("patch", Method::PATCH)];
+    let method = section.choice("method", &methods).unwrap_or(Method::POST);
+    let auth = auth::read(&mut section);
+    let headers = headers::read(&mut section, auth.as_ref());
+    let (state, retain) = state(&mut section);
+    let mapping = mapping::read(&mut section, retain);
+    let request = request::read(&mut section);
+    let tls = tls::read(&mut section);
+    if let (Some(endpoint), Some(auth)) = (&endpoint, &auth) {
+        endpoint::warn_of_plain_text(endpoint, auth, &headers, section.findings());
+    }
+    section.finish();
+
+    Some(SinkPlan {
+        name,
+        title,
+        description,
+        inputs: inputs?,
+        mapping: mapping?,
+        delivery: DeliverySettings {
+            endpoint: endpoint?.value,
+            method,
+            headers,
+            auth: auth?,
+            request,
+            tls,
+        },
+        state,
+    })
+}
+
+fn inputs(section: &mut Section<'_>, sources: &[(String, Place)]) -> Option<Vec<String>> {
+    let example =
+        sources.first().map_or("[from_stdin]".to_owned(), |(name, _)| format!("[{name}]"));
+    let written = section.required::<Vec<Located<String>>>("inputs", &example)?;
+    if written.value.is_empty() {
+        section.findings().error(
+            Problem::at(&written.place, "`inputs` is empty")
+                .help(format!("name the sources to take records from: `inputs: {example}`")),
+        );
+    }
+    let mut inputs: Vec<String> = Vec::new();
+    for input in &written.value {
+        let name = top::source_named(input, sources, section.findings());
+        match name {
+            Some(name) if inputs.contains(&name) => section.findings().error(
+                Problem::at(&input.place, format!("`inputs` names `{name}` twice"))
+                    .help("remove one of the two"),
+            ),
+            Some(name) => inputs.push(name),
+            None => {}
+        }
+    }
+    Some(inputs)
+}
+
+fn state(sink: &mut Section<'_>) -> (EmbeddedSettings, Retain) {
+    let mut settings = EmbeddedSettings::default();
+    let mut retain = Retain::default();
+    if let Some(mut section) = sink.section("state") {
+        section.choice("type", &[("embedded", ())]);
+        if let Some(sync) =
+            section.choice("sync", &[("commit", SyncMode::Commit), ("os", SyncMode::Os)])
+        {
+            settings.sync = sync;
+        }
+        if let Some(chosen) =
+            section.choice("retain", &[("mapped", Retain::Mapped), ("profile", Retain::Profile)])
+        {
+            retain = chosen;
+        }
+        if let Some(bytes) = section.number("cache_bytes", 1 << 20..=1 << 40) {
+            settings.cache_bytes = bytes;
+        }
+        section.finish();
+    }
+    (settings, retain)
+}

@@ -1,0 +1,187 @@
+use std::path::PathBuf;
+
+use super::{
+    Findings, Located, Need, NeedKind, Section, SinkPlan, SourceKind, SourcePlan, nearest, sink,
+    source,
+};
+use crate::config::{
+    problem::{Place, Problem},
+    written::Node,
+};
+
+/// What will run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where each sink has its store.
+    pub data_dir: PathBuf,
+    /// The sources, in the order of the files. There is at least one.
+    pub sources: Vec<SourcePlan>,
+    /// The sinks, in the order of the files. There is at least one.
+    pub sinks: Vec<SinkPlan>,
+    /// What can run, but deserves a second look.
+    pub warnings: Vec<Problem>,
+    pub(in crate::config) needs: Vec<Need>,
+}
+
+impl Plan {
+    /// The directory of a sink's store.
+    pub fn store_dir(&self, sink: &SinkPlan) -> PathBuf {
+        self.data_dir.join(&sink.name)
+    }
+}
+
+/// Makes a plan of the tree, or says everything that is wrong with it.
+pub(in crate::config) fn plan(tree: Node) -> Result<Plan, Vec<Problem>> {
+    let findings = Findings::default();
+    let place = tree.place.clone();
+    let parts = Section::new("the configuration", &place, tree, &findings)
+        .and_then(|top| read(top, &findings));
+    let (mut errors, mut warnings, needs) = findings.into_parts();
+    errors.sort_by(Problem::in_file_order);
+    warnings.sort_by(Problem::in_file_order);
+    match parts {
+        Some((data_dir, sources, sinks)) if errors.is_empty() => {
+            Ok(Plan { data_dir, sources, sinks, warnings, needs })
+        }
+        _ => Err(errors),
+    }
+}
+
+fn read(
+    mut top: Section<'_>,
+    findings: &Findings,
+) -> Option<(PathBuf, Vec<SourcePlan>, Vec<SinkPlan>)> {
+    let data_dir = top.required::<PathBuf>("data_dir", "/var/lib/profile-http");
+    if let Some(Located { value, place }) = &data_dir {
+        findings.need(place, NeedKind::Directory(value.clone()));
+    }
+    let source_sections = named(&mut top, "sources", "source", "{ from_stdin: { type: stdin } }");
+    let sink_sections = named(&mut top, "sinks", "sink", "{ acme: { type: profile_http, … } }");
+    top.finish();
+
+    let names: Vec<_> = source_sections
+        .iter()
+        .map(|(name, section)| (name.clone(), section.place().clone()))
+        .collect();
+    let sources: Vec<_> = source_sections
+        .into_iter()
+        .filter_map(|(name, section)| source::read(name, section))
+        .collect();
+    let mut used = Vec::new();
+    let sinks: Vec<_> = sink_sections
+        .into_iter()
+        .filter_map(|(name, section)| sink::read(name, section, &names, &mut used))
+        .collect();
+
+    for (name, place) in &names {
+        if !used.contains(name) {
+            findings.warn(
+                Problem::at(place, format!("no sink takes what source `{name}` reads"))
+                    .help(format!("name it in the `inputs` of a sink: `inputs: [{name}]`")),
+            );
+        }
+    }
+    one_listener_an_address(&sources, &names, findings);
+    Some((data_dir?.value, sources, sinks))
+}
+
+/// The sections of a map whose keys are names that the operator gives.
+fn named<'a>(
+    top: &mut Section<'a>,
+    key: &'static str,
+    what: &str,
+    example: &str,
+) -> Vec<(String, Section<'a>)> {
+    let Some(mut map) = top.required_section(key, example) else { return Vec::new() };
+    let entries = map.rest();
+    if entries.is_empty() {
+        top.findings().error(
+            Problem::at(map.place(), format!("`{key}` is empty"))
+                .help(format!("add a {what}, for example `{key}: {example}`")),
+        );
+    }
+    entries
+        .into_iter()
+        .filter_map(|entry| {
+            check_name(&entry.key, &entry.key_place, what, top.findings());
+            let title = format!("{what} `{}`", entry.key);
+            let section = Section::new(title, &entry.key_place, entry.value, top.findings())?;
+            Some((entry.key, section))
+        })
+        .collect()
+}
+
+/// Names become directories, labels of metrics and arguments of commands.
+fn check_name(name: &str, place: &Place, what: &str, findings: &Findings) {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let good = name.len() <= 64
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(plain);
+    if !good {
+        findings.error(Problem::at(place, format!("a {what} cannot be named `{name}`")).help(
+            "use up to 64 letters, digits, `_` and `-`, beginning with a letter or a digit; \
+             `name` in a sink may be any text",
+        ));
+    }
+}
+
+fn one_listener_an_address(
+    sources: &[SourcePlan],
+    places: &[(String, Place)],
+    findings: &Findings,
+) {
+    let listening: Vec<_> = sources
+        .iter()
+        .filter_map(|source| match source.kind {
+            SourceKind::HttpServer { address, .. } => Some((&source.name, address)),
+            SourceKind::Stdin { .. } => None,
+        })
+        .collect();
+    for (i, (name, address)) in listening.iter().enumerate() {
+        let other = listening[..i].iter().find(|(_, other)| {
+            let overlap = other.ip() == address.ip()
+                || other.ip().is_unspecified()
+                || address.ip().is_unspecified();
+            overlap && other.port() == address.port() && address.port() != 0
+        });
+        let place = places.iter().find(|(known, _)| known == *name);
+        if let (Some((other, _)), Some((_, place))) = (other, place) {
+            findings.error(
+                Problem::at(place, format!("sources `{other}` and `{name}` listen at one address"))
+                    .help("give each its own port, or let one source feed several sinks"),
+            );
+        }
+    }
+    let mut readers = sources.iter().filter(|s| matches!(s.kind, SourceKind::Stdin { .. }));
+    if let (Some(first), Some(second)) = (readers.next(), readers.next())
+        && let Some((_, place)) = places.iter().find(|(name, _)| *name == second.name)
+    {
+        findings.error(
+            Problem::at(
+                place,
+                format!("sources `{}` and `{}` both read standard input", first.name, second.name),
+            )
+            .help("keep one; it can feed several sinks"),
+        );
+    }
+}
+
+/// Which of the sources `input` names; an error when none does.
+pub(super) fn source_named(
+    input: &Located<String>,
+    sources: &[(String, Place)],
+    findings: &Findings,
+) -> Option<String> {
+    if sources.iter().any(|(name, _)| *name == input.value) {
+        return Some(input.value.clone());
+    }
+    let problem = Problem::at(&input.place, format!("there is no source named `{}`", input.value));
+    let names = || sources.iter().map(|(name, _)| name.as_str());
+    findings.error(match nearest(&input.value, names()) {
+        Some(name) => problem.help(format!("did you mean `{name}`?")),
+        None => {
+            problem.help(format!("the sources are: {}", names().collect::<Vec<_>>().join(", ")))
+        }
+    });
+    None
+}

@@ -1,0 +1,63 @@
+use std::{fmt, sync::Arc};
+
+use futures_util::future::BoxFuture;
+use tower::Layer;
+
+use super::{
+    Auth, AuthError, TokenSource,
+    credentials::Credentials,
+    fixed::{Fixed, Scheme},
+};
+use crate::delivery::AuthSettings;
+
+/// What is awaited before a request is repeated with a newer credential, such as a slot of a rate
+/// limit: the endpoint sees the repetition as a request like any other.
+pub type BeforeReplay = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// Authenticates requests; see [`Auth`].
+#[derive(Clone)]
+pub struct AuthLayer {
+    credentials: Option<Credentials>,
+    before_replay: Option<BeforeReplay>,
+}
+
+impl AuthLayer {
+    /// A layer for these settings. OAuth2 needs `tokens`, which the other strategies ignore.
+    ///
+    /// Files of secrets are read here for the first time, so that a missing one is found at the
+    /// start.
+    pub fn new(settings: &AuthSettings, tokens: Option<TokenSource>) -> Result<Self, AuthError> {
+        let fixed =
+            |scheme, secret| Fixed::new(scheme, secret).map(Arc::new).map(Credentials::Fixed);
+        let credentials = match settings {
+            AuthSettings::None => None,
+            AuthSettings::Basic { user, password } => {
+                Some(fixed(Scheme::Basic { user: user.clone() }, password.clone())?)
+            }
+            AuthSettings::Bearer { token } => Some(fixed(Scheme::Bearer, token.clone())?),
+            AuthSettings::OAuth2(_) => {
+                Some(Credentials::Tokens(tokens.ok_or(AuthError::NoTokenSource)?))
+            }
+        };
+        Ok(Self { credentials, before_replay: None })
+    }
+
+    /// Awaits `hook` before each repetition.
+    pub fn before_replay(self, hook: BeforeReplay) -> Self {
+        Self { before_replay: Some(hook), ..self }
+    }
+}
+
+impl<S> Layer<S> for AuthLayer {
+    type Service = Auth<S>;
+
+    fn layer(&self, inner: S) -> Auth<S> {
+        Auth::new(inner, self.credentials.clone(), self.before_replay.clone())
+    }
+}
+
+impl fmt::Debug for AuthLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthLayer").finish_non_exhaustive()
+    }
+}

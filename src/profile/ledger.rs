@@ -1,0 +1,58 @@
+use std::cmp::Ordering;
+
+use super::{Advanced, Kept, Known, Mapping, Membership, Reported, Status};
+use crate::clock::Micros;
+
+impl Mapping {
+    /// What is known once a record is taken in: the record *is* the profile now, and only the
+    /// history of its memberships is carried over. `now` should be no less than any version given
+    /// out before, since versions are compared with the times noted here.
+    ///
+    /// A membership that the record no longer names has ended now.
+    pub fn advance(&self, previous: Option<&Known>, kept: Kept, now: Micros) -> Advanced {
+        let Kept { key, document, memberships: reported } = kept;
+        let mut known = previous.map_or(&[][..], |known| &known.memberships).iter().peekable();
+        let mut memberships = Vec::with_capacity(reported.len().max(known.len()));
+        let mut exits_by_absence = 0;
+        let mut absent = |membership: &Membership| {
+            if !membership.status.is_member() {
+                return membership.clone();
+            }
+            let mapped = self.segment(&membership.namespace, &membership.id).is_some();
+            exits_by_absence += u32::from(mapped);
+            let at = i64::try_from(now).ok().filter(|_| self.keeps_time(mapped));
+            Membership { status: Status::Exited, at, updated: now, ..membership.clone() }
+        };
+
+        // Both are in byte order, so one pass pairs them.
+        for report in reported {
+            let mut former = None;
+            while let Some(membership) = known.next_if(|next| order(next, &report).is_le()) {
+                if order(membership, &report) == Ordering::Equal {
+                    former = Some(membership);
+                } else {
+                    memberships.push(absent(membership));
+                }
+            }
+            memberships.push(reported_now(report, former, now));
+        }
+        memberships.extend(known.map(absent));
+        Advanced { known: Known { key, document, memberships }, exits_by_absence }
+    }
+}
+
+fn order(membership: &Membership, report: &Reported) -> Ordering {
+    (&membership.namespace, &membership.id).cmp(&(&report.namespace, &report.id))
+}
+
+fn reported_now(report: Reported, former: Option<&Membership>, now: Micros) -> Membership {
+    let Reported { namespace, id, status, at } = report;
+    let (created, updated) = match former {
+        Some(former) if former.status.is_member() == status.is_member() => {
+            (former.created, former.updated)
+        }
+        Some(former) => (former.created, now),
+        None => (now, now),
+    };
+    Membership { namespace, id, status, at, created, updated }
+}

@@ -1,0 +1,139 @@
+use std::ops::Range;
+
+use super::{Path, json};
+
+/// The paths of a mapping as a tree: a record is read by walking it, and attributes are written
+/// at their own paths by it.
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    key: String,
+    /// The key as it is written: quoted, escaped, with its colon.
+    literal: Vec<u8>,
+    /// Where the value's text is put, if it is wanted.
+    pub(super) slot: Option<usize>,
+    /// Whether the value is a mapped attribute.
+    attribute: bool,
+    /// All slots from here down, so that they are reset in one step.
+    pub(super) span: Range<usize>,
+    /// By key in byte order, to be searched.
+    pub(super) children: Vec<Node>,
+    /// The children in the order in which they were added, to be written.
+    order: Vec<usize>,
+}
+
+impl Node {
+    /// A tree of these paths. Attributes are written in their order.
+    pub(super) fn new<'p>(
+        attributes: impl IntoIterator<Item = &'p Path>,
+        others: impl IntoIterator<Item = &'p Path>,
+    ) -> Self {
+        let mut root = Self::default();
+        for path in attributes {
+            root.insert(&path.0, true);
+        }
+        for path in others {
+            root.insert(&path.0, false);
+        }
+        root.number(0);
+        root
+    }
+
+    fn insert(&mut self, path: &[String], attribute: bool) {
+        let Some((key, rest)) = path.split_first() else {
+            // Numbered once the tree is whole.
+            self.slot = Some(0);
+            self.attribute |= attribute;
+            return;
+        };
+        let i = match self.children.binary_search_by(|child| child.key.cmp(key)) {
+            Ok(i) => i,
+            Err(i) => {
+                let mut literal = Vec::new();
+                json::write_string(key, &mut literal);
+                literal.push(b':');
+                let child = Self { key: key.clone(), literal, ..Self::default() };
+                self.children.insert(i, child);
+                for place in &mut self.order {
+                    *place += usize::from(*place >= i);
+                }
+                self.order.push(i);
+                i
+            }
+        };
+        self.children[i].insert(rest, attribute);
+    }
+
+    fn number(&mut self, first: usize) -> usize {
+        let mut next = first;
+        if let Some(slot) = &mut self.slot {
+            *slot = next;
+            next += 1;
+        }
+        for child in &mut self.children {
+            next = child.number(next);
+        }
+        self.span = first..next;
+        next
+    }
+
+    pub(super) fn child(&self, key: &str) -> Option<&Self> {
+        let found = self.children.binary_search_by(|child| child.key.as_str().cmp(key));
+        found.ok().map(|i| &self.children[i])
+    }
+
+    /// The slot of a path that is in the tree.
+    pub(super) fn slot_of(&self, path: &Path) -> Option<usize> {
+        path.0.iter().try_fold(self, |node, key| node.child(key))?.slot
+    }
+
+    /// Writes the entries of this node's object: each attribute at its path, in the order of the
+    /// configuration, and a comma behind each entry. Objects with nothing in them are left out;
+    /// `prefix` is removed from the keys inside values.
+    pub(super) fn write(
+        &self,
+        slots: &[Option<&str>],
+        absent: Absent,
+        prefix: Option<&str>,
+        out: &mut Vec<u8>,
+    ) {
+        for child in self.order.iter().map(|&i| &self.children[i]) {
+            let start = out.len();
+            out.extend_from_slice(&child.literal);
+            if child.attribute {
+                match child.slot.and_then(|slot| slots[slot]) {
+                    Some(raw) => json::compact(raw, prefix, out),
+                    None if absent == Absent::Null => out.extend_from_slice(b"null"),
+                    None => {
+                        out.truncate(start);
+                        continue;
+                    }
+                }
+            } else {
+                out.push(b'{');
+                let inside = out.len();
+                child.write(slots, absent, prefix, out);
+                if out.len() == inside {
+                    out.truncate(start);
+                    continue;
+                }
+                close(out, b'}');
+            }
+            out.push(b',');
+        }
+    }
+}
+
+/// How an absent attribute is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Absent {
+    Omitted,
+    Null,
+}
+
+/// Ends an object or array whose entries were each written with a comma behind them.
+pub(super) fn close(out: &mut Vec<u8>, bracket: u8) {
+    if out.last() == Some(&b',') {
+        out.pop();
+    }
+    out.push(bracket);
+}

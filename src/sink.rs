@@ -1,0 +1,156 @@
+//! A sink: it projects the records of its sources by its mapping and commits them to its store.
+
+use std::sync::Arc;
+
+use prometheus_client::metrics::counter::Counter;
+
+use crate::{
+    profile::Mapping,
+    record::{Ack, Batch, Record, Unavailable},
+    store::{InvalidRecord, Store, Update, Verdict, embedded::EmbeddedStore},
+    telemetry::Component,
+};
+
+/// Records that are projected before other tasks get a turn; some 100 µs of work.
+const STRIDE: usize = 64;
+
+/// Bytes of an invalid record that are kept.
+const EXCERPT_BYTES: usize = 4096;
+
+/// The taking half of a sink. Clones share it.
+#[derive(Clone)]
+pub struct Sink(Arc<Inner>);
+
+struct Inner {
+    mapping: Arc<Mapping>,
+    store: EmbeddedStore,
+    metrics: Arc<Component>,
+    verdicts: Verdicts,
+}
+
+/// The counters of verdicts.
+struct Verdicts {
+    changed: Counter,
+    unchanged: Counter,
+    not_followed: Counter,
+    stale: Counter,
+    invalid: Counter,
+    discarded: Counter,
+}
+
+impl Sink {
+    /// A sink that keeps what it takes in `store`.
+    pub fn new(mapping: Arc<Mapping>, store: EmbeddedStore, metrics: Arc<Component>) -> Self {
+        let verdicts = Verdicts {
+            changed: metrics.updates("changed"),
+            unchanged: metrics.updates("unchanged"),
+            not_followed: metrics.updates("not_followed"),
+            stale: metrics.updates("stale"),
+            invalid: metrics.updates("invalid"),
+            discarded: metrics.discarded(false, "invalid_record"),
+        };
+        Self(Arc::new(Inner { mapping, store, metrics, verdicts }))
+    }
+
+    /// Returns once all of the batch is committed, invalid records included.
+    pub async fn take(&self, batch: &Batch) -> Result<Ack, Unavailable> {
+        let mut taking = Taking::new(batch.records.len());
+        for stride in batch.records.chunks(STRIDE) {
+            for record in stride {
+                self.project(batch, record, &mut taking);
+            }
+            if batch.records.len() > STRIDE {
+                tokio::task::yield_now().await;
+            }
+        }
+        let Taking { updates, invalid, origins } = taking;
+        let mut ack = Ack { invalid: invalid.len() as u64, ..Ack::default() };
+        let unavailable = |error: crate::store::StoreError| Unavailable(error.to_string());
+        let verdicts = self.0.store.apply(updates, invalid).await.map_err(unavailable)?;
+        let mut misfits = Vec::new();
+        for (verdict, record) in verdicts.into_iter().zip(origins) {
+            match verdict {
+                Verdict::Changed(_) => ack.changed += 1,
+                Verdict::Unchanged => ack.unchanged += 1,
+                Verdict::NotFollowed => ack.not_followed += 1,
+                Verdict::Stale => ack.stale += 1,
+                Verdict::Invalid => {
+                    let reason = "profile.version is of another kind (number, timestamp) than \
+                                  the version that is known of this profile";
+                    misfits.push(invalid_record(batch, record, reason.to_owned()));
+                }
+            }
+        }
+        if !misfits.is_empty() {
+            ack.invalid += misfits.len() as u64;
+            self.0.store.apply(Vec::new(), misfits).await.map_err(unavailable)?;
+        }
+        self.0.verdicts.count(&ack);
+        Ok(ack)
+    }
+
+    fn project<'a>(&self, batch: &Batch, record: &'a Record, taking: &mut Taking<'a>) {
+        let Inner { mapping, store, metrics, .. } = &*self.0;
+        match mapping.project(store.seed(), &record.json) {
+            Ok(projected) => {
+                if projected.version_missing {
+                    metrics.version_missing.inc();
+                }
+                // What is known already is not copied out only to be thrown away.
+                let known = store.keeps(&projected.id, projected.prints.kept);
+                taking.updates.push(Update {
+                    id: projected.id,
+                    prints: projected.prints,
+                    followed: projected.followed,
+                    source_version: projected.source_version,
+                    received: batch.received,
+                    record: record.json.clone(),
+                    kept: (!known).then(|| projected.keep()),
+                });
+                taking.origins.push(record);
+            }
+            Err(invalid) => taking.invalid.push(invalid_record(batch, record, invalid.to_string())),
+        }
+    }
+}
+
+/// What has been projected of a batch.
+struct Taking<'a> {
+    updates: Vec<Update>,
+    invalid: Vec<InvalidRecord>,
+    /// The record of each update.
+    origins: Vec<&'a Record>,
+}
+
+impl Taking<'_> {
+    fn new(records: usize) -> Self {
+        Self {
+            updates: Vec::with_capacity(records),
+            invalid: Vec::new(),
+            origins: Vec::with_capacity(records),
+        }
+    }
+}
+
+impl Verdicts {
+    fn count(&self, ack: &Ack) {
+        self.changed.inc_by(ack.changed);
+        self.unchanged.inc_by(ack.unchanged);
+        self.not_followed.inc_by(ack.not_followed);
+        self.stale.inc_by(ack.stale);
+        self.invalid.inc_by(ack.invalid);
+        self.discarded.inc_by(ack.invalid);
+    }
+}
+
+fn invalid_record(batch: &Batch, record: &Record, reason: String) -> InvalidRecord {
+    tracing::debug!(source = %batch.source, place = %record.place, reason, "invalid record");
+    let excerpt = &record.json[..record.json.len().min(EXCERPT_BYTES)];
+    InvalidRecord {
+        source: batch.source.to_string(),
+        place: record.place.to_string(),
+        reason,
+        received: batch.received,
+        excerpt: bytes::Bytes::copy_from_slice(excerpt),
+    }
+}

@@ -1,0 +1,29 @@
+use std::sync::Arc;
+
+use crate::{
+    clock::Clock,
+    record::{Batch, Intake, Record},
+    telemetry::Component,
+};
+
+/// What a source is given: where its records go, under which name, and where they are counted.
+#[derive(Clone, Debug)]
+pub struct Feed<I> {
+    /// The name of the source in the configuration.
+    pub name: Arc<str>,
+    /// Takes the batches.
+    pub intake: I,
+    /// Says when a batch arrived.
+    pub clock: Clock,
+    /// The metrics of the source.
+    pub metrics: Arc<Component>,
+}
+
+impl<I: Intake> Feed<I> {
+    /// A batch that has arrived now, counted as received; `bytes` is its size after decompression.
+    pub(super) fn batch(&self, records: Vec<Record>, bytes: usize) -> Batch {
+        self.metrics.received_events.inc_by(records.len() as u64);
+        self.metrics.received_bytes.inc_by(bytes as u64);
+        Batch { source: self.name.clone(), received: self.clock.now(), records }
+    }
+}

@@ -1,0 +1,78 @@
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use tokio::time::timeout;
+
+use super::refusal::Refusal;
+
+/// How long a body may stop coming.
+const STALL: Duration = Duration::from_mins(1);
+
+/// The most that is reserved on the word of `Content-Length` alone.
+const RESERVED: usize = 1024 * 1024;
+
+/// The whole body as it was sent, of at most `limit` bytes.
+pub(super) async fn collect(
+    mut body: Incoming,
+    headers: &HeaderMap,
+    limit: usize,
+) -> Result<Bytes, Refusal> {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit {
+        // A sender that waits to be told to go on need not send it at all.
+        if !headers.contains_key(header::EXPECT) {
+            discard(&mut body, limit).await;
+        }
+        return Err(Refusal::TooLarge(limit));
+    }
+    let mut whole = BytesMut::new();
+    let mut only = Bytes::new();
+    while let Some(data) = next(&mut body).await? {
+        if whole.len() + only.len() + data.len() > limit {
+            discard(&mut body, limit).await;
+            return Err(Refusal::TooLarge(limit));
+        }
+        // A body that comes in one piece, as small ones do, is not copied.
+        if whole.is_empty() && only.is_empty() {
+            only = data;
+            continue;
+        }
+        if whole.is_empty() {
+            whole.reserve(announced.clamp(only.len() + data.len(), RESERVED));
+            whole.extend_from_slice(&std::mem::take(&mut only));
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(if whole.is_empty() { only } else { whole.freeze() })
+}
+
+async fn next(body: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
+    loop {
+        match timeout(STALL, body.frame()).await {
+            Err(_) => {
+                return Err(Refusal::Incomplete(format!("nothing came for {}s", STALL.as_secs())));
+            }
+            Ok(None) => return Ok(None),
+            Ok(Some(Err(error))) => return Err(Refusal::Incomplete(error.to_string())),
+            Ok(Some(Ok(frame))) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+/// Reads on, so that the sender reads the answer instead of failing to write; not without end.
+async fn discard(body: &mut Incoming, limit: usize) {
+    let mut left = limit;
+    while let Ok(Some(data)) = next(body).await {
+        left = match left.checked_sub(data.len()) {
+            Some(left) => left,
+            None => return,
+        };
+    }
+}

@@ -1,0 +1,232 @@
+//! The keyspaces on disk.
+
+use std::{ops::Bound, path::Path};
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    profile::{Known, ProfileId},
+    store::{DeadLetter, InvalidRecord, StoreError, row::Row},
+};
+
+/// The layout of what is stored; a store of another format is refused.
+const FORMAT: u32 = 1;
+
+/// Values from this size on lie in blob files, so that rewriting profiles does not rewrite the
+/// tree. The library's own default would keep almost every profile in the tree.
+const SEPARATION_THRESHOLD: u32 = 128;
+
+/// Rewritten profiles leave journals behind until they are flushed.
+const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
+
+const BLOCK_CACHE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How long invalid records are kept.
+pub(super) const INVALID_RECORD_MICROS: u64 = 7 * 24 * 3600 * 1_000_000;
+
+/// The database of one store. Clones share it.
+#[derive(Clone)]
+pub(super) struct Disk {
+    database: Database,
+    rows: Keyspace,
+    profiles: Keyspace,
+    dead: Keyspace,
+    invalid: Keyspace,
+    meta: Keyspace,
+}
+
+/// What is written together.
+pub(super) struct Batch<'a> {
+    disk: &'a Disk,
+    batch: fjall::OwnedWriteBatch,
+}
+
+/// How far a commit goes before it returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// The operating system has it: it survives the end of the process.
+    Os,
+    /// The disk has it: it survives a power cut.
+    Disk,
+}
+
+impl Disk {
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let shown = path.display().to_string();
+        let failed = |error: fjall::Error| match error {
+            fjall::Error::Locked => StoreError::Locked { path: shown.clone() },
+            fjall::Error::Io(error) => {
+                StoreError::Open { path: shown.clone(), reason: error.to_string() }
+            }
+            error => StoreError::Open { path: shown.clone(), reason: format!("{error:?}") },
+        };
+        std::fs::create_dir_all(path)
+            .map_err(|error| StoreError::Open { path: shown.clone(), reason: error.to_string() })?;
+        let database = Database::builder(path)
+            .cache_size(BLOCK_CACHE_BYTES)
+            .max_journaling_size(JOURNAL_BYTES)
+            .worker_threads(1)
+            .open()
+            .map_err(failed)?;
+        let keyspace = |name| database.keyspace(name, KeyspaceCreateOptions::default);
+        let separated = || {
+            KeyspaceCreateOptions::default().with_kv_separation(Some(
+                KvSeparationOptions::default().separation_threshold(SEPARATION_THRESHOLD),
+            ))
+        };
+        let disk = Self {
+            rows: keyspace("rows").map_err(failed)?,
+            profiles: database.keyspace("profiles", separated).map_err(failed)?,
+            dead: keyspace("dead").map_err(failed)?,
+            invalid: keyspace("invalid").map_err(failed)?,
+            meta: keyspace("meta").map_err(failed)?,
+            database,
+        };
+        disk.check_format(&shown)?;
+        Ok(disk)
+    }
+
+    fn check_format(&self, path: &str) -> Result<(), StoreError> {
+        match self.meta::<u32>("format")? {
+            Some(FORMAT) => Ok(()),
+            Some(other) => Err(StoreError::Open {
+                path: path.to_owned(),
+                reason: format!("it has format {other}, this version reads format {FORMAT}"),
+            }),
+            None => {
+                let mut batch = self.batch();
+                batch.meta("format", &FORMAT)?;
+                batch.commit(Durability::Disk)
+            }
+        }
+    }
+
+    pub(super) fn batch(&self) -> Batch<'_> {
+        Batch { disk: self, batch: self.database.batch() }
+    }
+
+    pub(super) fn row(&self, id: &ProfileId) -> Result<Option<Row>, StoreError> {
+        self.rows.get(id.0).map_err(failed)?.map(|bytes| Row::decode(&bytes)).transpose()
+    }
+
+    pub(super) fn known(&self, id: &ProfileId) -> Result<Option<Known>, StoreError> {
+        let bytes = self.profiles.get(id.0).map_err(failed)?;
+        bytes
+            .map(|bytes| Known::decode(&bytes))
+            .transpose()
+            .map_err(|error| StoreError::Damaged(format!("profile {id}: {error}")))
+    }
+
+    pub(super) fn dead_letter(&self, id: &ProfileId) -> Result<Option<DeadLetter>, StoreError> {
+        self.dead.get(id.0).map_err(failed)?.map(|bytes| decode(&bytes)).transpose()
+    }
+
+    pub(super) fn meta<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
+        self.meta.get(name).map_err(failed)?.map(|bytes| decode(&bytes)).transpose()
+    }
+
+    /// At most `max` rows after `after` in the order of their ids.
+    pub(super) fn rows_after(
+        &self,
+        after: Option<ProfileId>,
+        max: usize,
+    ) -> Result<Vec<(ProfileId, Row)>, StoreError> {
+        let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(id.0));
+        let mut rows = Vec::with_capacity(max);
+        for entry in self.rows.range((start, Bound::Unbounded)).take(max) {
+            let (key, value) = entry.into_inner().map_err(failed)?;
+            let id = <[u8; 16]>::try_from(&*key)
+                .map_err(|_| StoreError::Damaged("a row's key is not 16 bytes".to_owned()))?;
+            rows.push((ProfileId(id), Row::decode(&value)?));
+        }
+        Ok(rows)
+    }
+
+    /// All invalid records, oldest first.
+    pub(super) fn invalid_records(&self) -> Result<Vec<InvalidRecord>, StoreError> {
+        let read = |entry: fjall::Guard| decode(&entry.value().map_err(failed)?);
+        self.invalid.iter().map(read).collect()
+    }
+
+    /// Deletes at most `max` invalid records that arrived before `before`.
+    pub(super) fn expire_invalid_records(
+        &self,
+        before: u64,
+        max: usize,
+    ) -> Result<usize, StoreError> {
+        let end = before.to_be_bytes();
+        let mut batch = self.batch();
+        let mut expired = 0;
+        for entry in self.invalid.range(..end.as_slice()).take(max) {
+            batch.batch.remove(&self.invalid, entry.key().map_err(failed)?);
+            expired += 1;
+        }
+        if expired > 0 {
+            batch.commit(Durability::Os)?;
+        }
+        Ok(expired)
+    }
+}
+
+impl Batch<'_> {
+    pub(super) fn row(&mut self, id: &ProfileId, row: &Row) {
+        self.batch.insert(&self.disk.rows, id.0, row.encode());
+    }
+
+    pub(super) fn known(&mut self, id: &ProfileId, known: &Known) {
+        self.batch.insert(&self.disk.profiles, id.0, known.encode());
+    }
+
+    pub(super) fn dead_letter(
+        &mut self,
+        id: &ProfileId,
+        letter: Option<&DeadLetter>,
+    ) -> Result<(), StoreError> {
+        match letter {
+            Some(letter) => self.batch.insert(&self.disk.dead, id.0, encode(letter)?),
+            None => self.batch.remove(&self.disk.dead, id.0),
+        }
+        Ok(())
+    }
+
+    /// Files an invalid record under its time of arrival and a number that is not in use there.
+    pub(super) fn invalid_record(
+        &mut self,
+        number: u64,
+        record: &InvalidRecord,
+    ) -> Result<(), StoreError> {
+        let key = [record.received.to_be_bytes(), number.to_be_bytes()].concat();
+        self.batch.insert(&self.disk.invalid, key, encode(record)?);
+        Ok(())
+    }
+
+    pub(super) fn meta<T: Serialize>(&mut self, name: &str, value: &T) -> Result<(), StoreError> {
+        self.batch.insert(&self.disk.meta, name, encode(value)?);
+        Ok(())
+    }
+
+    pub(super) fn commit(self, durability: Durability) -> Result<(), StoreError> {
+        let mode = match durability {
+            Durability::Os => PersistMode::Buffer,
+            Durability::Disk => PersistMode::SyncData,
+        };
+        self.batch.durability(Some(mode)).commit().map_err(failed)
+    }
+}
+
+fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
+    postcard::to_stdvec(value).map_err(|error| StoreError::Failed(error.to_string()))
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
+    postcard::from_bytes(bytes).map_err(|error| StoreError::Damaged(error.to_string()))
+}
+
+fn failed(error: fjall::Error) -> StoreError {
+    match error {
+        fjall::Error::Io(error) => StoreError::Failed(error.to_string()),
+        fjall::Error::Poisoned => StoreError::Failed("an earlier write failed".to_owned()),
+        error => StoreError::Failed(format!("{error:?}")),
+    }
+}

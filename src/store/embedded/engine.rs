@@ -1,0 +1,474 @@
+//! The one place that compares, keeps and queues: everything that is written goes through here,
+//! in order of arrival.
+//!
+//! What one group of calls changes is collected and committed together. Until then it can be read
+//! back within the group, but nothing of it is claimed.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use super::{
+    disk::{Batch, Disk, Durability, INVALID_RECORD_MICROS},
+    mapped::{self, MappingRecord},
+    tally::{Shared, Tally},
+};
+use crate::{
+    clock::{Clock, Micros},
+    profile::{Known, Mapping, ProfileId},
+    store::{
+        Claim, Claims, DeadLetter, InvalidRecord, Outcome, Settled, StoreError, Triggers, Update,
+        Verdict,
+        ids::IdHasher,
+        judge::{judge, mark_due, withdraw},
+        queue::Queue,
+        row::Row,
+    },
+    telemetry::Component,
+};
+
+/// The first delay of a profile whose delivery failed; each next one is twice as long.
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+
+/// The longest delay of a profile, also if the clock was set back meanwhile.
+const LONGEST_DELAY: Duration = Duration::from_mins(5);
+
+/// Rows that one step of a scan looks at.
+const SCAN_STEP: usize = 1024;
+
+const EXPIRY_STEP: usize = 10_000;
+
+pub(super) type RowCache =
+    quick_cache::sync::Cache<ProfileId, Row, quick_cache::UnitWeighter, IdHasher>;
+
+pub(super) struct Engine {
+    disk: Disk,
+    mapping: Arc<Mapping>,
+    record: MappingRecord,
+    cache: Arc<RowCache>,
+    group: Group,
+    queue: Queue,
+    /// Rows that are due but found no room in the queue.
+    overflowed: bool,
+    scan: Option<Scan>,
+    tally: Tally,
+    shared: Shared,
+    clock: Clock,
+    metrics: Arc<Component>,
+    last_version: u64,
+    /// Whatever was due under a version up to this one when the store was opened after a crash
+    /// may have been in flight.
+    offered_to: u64,
+    invalid_number: u64,
+}
+
+/// What a group of calls changed.
+#[derive(Default)]
+struct Group {
+    rows: HashMap<ProfileId, Row, IdHasher>,
+    known: HashMap<ProfileId, Known, IdHasher>,
+    dead: HashMap<ProfileId, Option<Arc<DeadLetter>>, IdHasher>,
+    invalid: Vec<InvalidRecord>,
+    /// Whether a source waits for this to be on disk.
+    applied: bool,
+}
+
+struct Scan {
+    after: Option<ProfileId>,
+}
+
+impl Engine {
+    pub(super) fn open(
+        disk: Disk,
+        mapping: Arc<Mapping>,
+        cache: Arc<RowCache>,
+        clock: Clock,
+        metrics: Arc<Component>,
+        shared: Shared,
+    ) -> Result<Self, StoreError> {
+        let now = clock.now();
+        let record = mapped::record(&disk, &mapping, now)?;
+        let last_version = disk.meta::<u64>("last_version")?.unwrap_or(0).max(now);
+        let stopped_cleanly = disk.meta::<bool>("stopped_cleanly")?.unwrap_or(true);
+        let mut batch = disk.batch();
+        batch.meta("stopped_cleanly", &false)?;
+        batch.commit(Durability::Disk)?;
+        Ok(Self {
+            offered_to: if stopped_cleanly { 0 } else { last_version },
+            disk,
+            mapping,
+            record,
+            cache,
+            group: Group::default(),
+            queue: Queue::default(),
+            overflowed: false,
+            scan: Some(Scan { after: None }),
+            tally: Tally::default(),
+            shared,
+            clock,
+            metrics,
+            last_version,
+            invalid_number: now,
+        })
+    }
+
+    pub(super) fn record(&self) -> &MappingRecord {
+        &self.record
+    }
+
+    /// Judges updates in their order. Their verdicts hold once the group is committed.
+    pub(super) fn apply(
+        &mut self,
+        updates: Vec<Update>,
+        invalid: Vec<InvalidRecord>,
+    ) -> Result<Vec<Verdict>, StoreError> {
+        self.group.applied = true;
+        self.group.invalid.extend(invalid);
+        updates.into_iter().map(|update| self.apply_one(update)).collect()
+    }
+
+    fn apply_one(&mut self, mut update: Update) -> Result<Verdict, StoreError> {
+        let id = update.id;
+        let before = self.row(&id)?;
+        let mut row = match before {
+            None => Row { generation: self.record.generation, ..Row::default() },
+            Some(row) => self.current(&id, row)?,
+        };
+        let offered = self.offered(&id, &row);
+        let was_dead = row.dead;
+        let (when, last_version, clock) =
+            (self.mapping.spec().when, &mut self.last_version, &self.clock);
+        let judgement =
+            judge(&mut row, &update, when, offered, || next_version(last_version, clock));
+        if matches!(judgement.verdict, Verdict::Stale | Verdict::Invalid) {
+            return Ok(judgement.verdict);
+        }
+        if judgement.keep || before.is_none() {
+            self.keep(&mut update, before.is_some())?;
+        }
+        if was_dead && !row.dead {
+            self.group.dead.insert(id, None);
+        }
+        self.write(id, before.as_ref(), row);
+        Ok(judgement.verdict)
+    }
+
+    /// Merges what is to be kept of a record into what is known.
+    fn keep(&mut self, update: &mut Update, exists: bool) -> Result<(), StoreError> {
+        let kept = match update.kept.take() {
+            Some(kept) => kept,
+            None => self
+                .mapping
+                .project(self.record.seed, &update.record)
+                .map_err(|invalid| StoreError::Failed(invalid.to_string()))?
+                .keep(),
+        };
+        let previous = if exists { self.known(&update.id)? } else { None };
+        let advanced = self.mapping.advance(previous.as_ref(), kept, update.received);
+        if advanced.exits_by_absence > 0 {
+            self.metrics.exits_by_absence.inc_by(advanced.exits_by_absence.into());
+        }
+        self.group.known.insert(update.id, advanced.known);
+        Ok(())
+    }
+
+    /// Takes at most `max` profiles off the queue. What this group has changed is left there.
+    pub(super) fn claim(&mut self, max: usize) -> Result<Claims, StoreError> {
+        let mut claims = Claims::default();
+        while claims.ready.len() < max {
+            let Some(id) = self.queue.pop() else { break };
+            if self.group.rows.contains_key(&id) {
+                continue; // the commit puts it back
+            }
+            let Some(before) = self.row(&id)? else { continue };
+            let row = self.current(&id, before)?;
+            if row != before {
+                self.write(id, Some(&before), row);
+                continue;
+            }
+            if !row.due {
+                continue;
+            }
+            let Some(known) = self.disk.known(&id)? else {
+                tracing::error!(profile = %id, "a due profile has no content and is not exported");
+                let mut gone = row;
+                withdraw(&mut gone);
+                self.write(id, Some(&row), gone);
+                continue;
+            };
+            self.queue.begin(id, row.due_since);
+            claims.ready.push(Claim {
+                id,
+                version: row.version,
+                confirmed: row.confirmed,
+                triggers: row.triggers,
+                failures: row.failures,
+                due_since: row.due_since,
+                known,
+            });
+        }
+        claims.next_in = self.queue.next_in();
+        if self.queue.len() == 0 && self.overflowed && self.scan.is_none() {
+            self.overflowed = false;
+            self.scan = Some(Scan { after: None });
+        }
+        Ok(claims)
+    }
+
+    pub(super) fn settle(&mut self, outcomes: Vec<Settled>) -> Result<(), StoreError> {
+        outcomes.into_iter().try_for_each(|settled| self.settle_one(settled))
+    }
+
+    fn settle_one(&mut self, settled: Settled) -> Result<(), StoreError> {
+        let Settled { id, version, outcome, unknown } = settled;
+        if !self.queue.end(&id) {
+            return Ok(());
+        }
+        let Some(before) = self.row(&id)? else { return Ok(()) };
+        let mut row = before;
+        row.offered |= unknown;
+        let superseded = row.version != version || !row.due;
+        match outcome {
+            Outcome::Delivered => {
+                row.offered = true;
+                row.confirmed = row.confirmed.max(version);
+                row.failures = 0;
+                row.not_before = 0;
+                if !superseded {
+                    row.due = false;
+                    row.triggers = Triggers::default();
+                }
+            }
+            Outcome::Later => {
+                row.failures = row.failures.saturating_add(1);
+                row.not_before = self.clock.now() + delay_micros(row.failures);
+            }
+            Outcome::Refused(letter) => {
+                row.failures = 0;
+                row.not_before = 0;
+                if !superseded {
+                    row.due = false;
+                    row.dead = row.followed;
+                    if row.dead {
+                        self.group.dead.insert(id, Some(letter));
+                    }
+                }
+            }
+            Outcome::Released => {}
+        }
+        self.write(id, Some(&before), row);
+        Ok(())
+    }
+
+    /// Makes dead letters of exactly these versions due again under the same version.
+    pub(super) fn revive(&mut self, versions: Vec<(ProfileId, u64)>) -> Result<(), StoreError> {
+        for (id, version) in versions {
+            let Some(before) = self.row(&id)? else { continue };
+            if !before.dead || before.version != version {
+                continue;
+            }
+            let mut row = before;
+            row.dead = false;
+            row.due = true;
+            row.due_since = version;
+            self.group.dead.insert(id, None);
+            self.write(id, Some(&before), row);
+        }
+        Ok(())
+    }
+
+    /// Commits what the group changed and queues what became due. After an error nothing may be
+    /// judged any more: what the cache holds is not what is stored.
+    pub(super) fn commit(&mut self, applied: Durability) -> Result<(), StoreError> {
+        let group = std::mem::take(&mut self.group);
+        let rows = self.store(&group, applied)?;
+        let now = self.clock.now();
+        for (id, row) in rows {
+            self.cache.insert(id, row);
+            if row.due {
+                self.enqueue(id, &row, now);
+            }
+        }
+        self.publish();
+        Ok(())
+    }
+
+    fn store(
+        &mut self,
+        group: &Group,
+        applied: Durability,
+    ) -> Result<Vec<(ProfileId, Row)>, StoreError> {
+        let rows = group.rows.iter().map(|(id, row)| (*id, *row)).collect::<Vec<_>>();
+        if rows.is_empty() && group.invalid.is_empty() {
+            return Ok(rows);
+        }
+        #[expect(clippy::disallowed_methods, reason = "measures the disk, which nothing pauses")]
+        let started = std::time::Instant::now();
+        let mut batch: Batch<'_> = self.disk.batch();
+        for (id, row) in &rows {
+            batch.row(id, row);
+        }
+        for (id, known) in &group.known {
+            batch.known(id, known);
+        }
+        for (id, letter) in &group.dead {
+            batch.dead_letter(id, letter.as_deref())?;
+        }
+        for record in &group.invalid {
+            self.invalid_number += 1;
+            batch.invalid_record(self.invalid_number, record)?;
+        }
+        batch.meta("last_version", &self.last_version)?;
+        batch.commit(if group.applied { applied } else { Durability::Os })?;
+        self.metrics.commit.observe(started.elapsed().as_secs_f64());
+        Ok(rows)
+    }
+
+    fn publish(&mut self) {
+        let oldest_due = self.shared.read().oldest_due;
+        let in_flight = self.queue.in_flight() as u64;
+        self.shared.write(crate::store::Counts { in_flight, oldest_due, ..self.tally.counts() });
+    }
+
+    /// What is not worth doing with each commit: the age of the oldest due profile, and deleting
+    /// invalid records whose time is over.
+    pub(super) fn housekeep(&mut self) -> Result<(), StoreError> {
+        let oldest_due = self.queue.oldest_due().unwrap_or(0);
+        self.shared.write(crate::store::Counts { oldest_due, ..self.shared.read() });
+        let before = self.clock.now().saturating_sub(INVALID_RECORD_MICROS);
+        self.disk.expire_invalid_records(before, EXPIRY_STEP)?;
+        Ok(())
+    }
+
+    /// Notes that everything in flight was settled, and makes all of it durable.
+    pub(super) fn stop(&mut self) -> Result<(), StoreError> {
+        self.commit(Durability::Disk)?;
+        let mut batch = self.disk.batch();
+        batch.meta("stopped_cleanly", &(self.queue.in_flight() == 0))?;
+        batch.meta("last_version", &self.last_version)?;
+        batch.commit(Durability::Disk)
+    }
+
+    pub(super) fn is_scanning(&self) -> bool {
+        self.scan.is_some()
+    }
+
+    pub(super) fn has_ready(&mut self) -> bool {
+        self.queue.has_ready()
+    }
+
+    /// Goes on with the scan that fills the queue from the rows; the first one after opening also
+    /// counts them, fills the cache and judges rows of an older mapping again.
+    pub(super) fn scan_step(&mut self) -> Result<(), StoreError> {
+        let Some(scan) = &mut self.scan else { return Ok(()) };
+        let rows = self.disk.rows_after(scan.after, SCAN_STEP)?;
+        let Some((last, _)) = rows.last() else {
+            self.scan = None;
+            self.tally.complete();
+            self.publish();
+            return Ok(());
+        };
+        scan.after = Some(*last);
+        let counting = !self.tally.is_complete();
+        if counting {
+            self.tally.count(&rows);
+        }
+        let now = self.clock.now();
+        for (id, row) in rows {
+            if counting && self.cache.len() < self.room() {
+                self.cache.insert(id, row);
+            }
+            if row.generation != self.record.generation {
+                let current = self.current(&id, row)?;
+                self.write(id, Some(&row), current);
+            } else if row.due {
+                self.enqueue(id, &row, now);
+            }
+        }
+        self.commit(Durability::Os)
+    }
+
+    fn room(&self) -> usize {
+        usize::try_from(self.cache.capacity()).unwrap_or(usize::MAX)
+    }
+
+    /// Brings a row of an older mapping up to the present one, from what is kept of its profile.
+    /// What the mapping now follows for the first time becomes due; what it only no longer maps
+    /// makes nothing due.
+    fn current(&mut self, id: &ProfileId, mut row: Row) -> Result<Row, StoreError> {
+        if row.generation == self.record.generation {
+            return Ok(row);
+        }
+        row.generation = self.record.generation;
+        let Some(known) = self.known(id)? else { return Ok(row) };
+        let (prints, followed) = self
+            .mapping
+            .fingerprints_of(self.record.seed, &known)
+            .map_err(|error| StoreError::Damaged(format!("profile {id}: {error}")))?;
+        let was_followed = std::mem::replace(&mut row.followed, followed);
+        row.prints = prints;
+        if followed && !was_followed {
+            let version = next_version(&mut self.last_version, &self.clock);
+            mark_due(&mut row, Triggers::FOLLOWED, version, self.clock.now());
+        } else if was_followed && !followed && !self.offered(id, &row) {
+            withdraw(&mut row);
+        }
+        Ok(row)
+    }
+
+    fn offered(&self, id: &ProfileId, row: &Row) -> bool {
+        row.offered || self.queue.is_in_flight(id) || (row.due && row.version <= self.offered_to)
+    }
+
+    fn row(&self, id: &ProfileId) -> Result<Option<Row>, StoreError> {
+        if let Some(row) = self.group.rows.get(id) {
+            return Ok(Some(*row));
+        }
+        if let Some(row) = self.cache.get(id) {
+            return Ok(Some(row));
+        }
+        let row = self.disk.row(id)?;
+        if let Some(row) = row {
+            self.cache.insert(*id, row);
+        }
+        Ok(row)
+    }
+
+    fn known(&self, id: &ProfileId) -> Result<Option<Known>, StoreError> {
+        match self.group.known.get(id) {
+            Some(known) => Ok(Some(known.clone())),
+            None => self.disk.known(id),
+        }
+    }
+
+    fn write(&mut self, id: ProfileId, before: Option<&Row>, row: Row) {
+        if before == Some(&row) {
+            if row.due {
+                let now = self.clock.now();
+                self.enqueue(id, &row, now);
+            }
+            return;
+        }
+        self.tally.change(&id, before, &row);
+        self.group.rows.insert(id, row);
+    }
+
+    fn enqueue(&mut self, id: ProfileId, row: &Row, now: Micros) {
+        let wait = Duration::from_micros(row.not_before.saturating_sub(now)).min(LONGEST_DELAY);
+        if !self.queue.push(id, row.due_since, wait) {
+            self.overflowed = true;
+        }
+    }
+}
+
+/// The larger of the last version + 1 and the microseconds since the epoch, so that versions never
+/// go back, also after a store was lost.
+fn next_version(last: &mut u64, clock: &Clock) -> u64 {
+    *last = clock.now().max(*last + 1);
+    *last
+}
+
+/// Exponential backoff with full jitter.
+fn delay_micros(failures: u32) -> Micros {
+    let doublings = failures.saturating_sub(1).min(16);
+    let longest = FIRST_DELAY.saturating_mul(1 << doublings).min(LONGEST_DELAY);
+    fastrand::u64(0..=u64::try_from(longest.as_micros()).unwrap_or(u64::MAX))
+}

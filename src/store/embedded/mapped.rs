@@ -1,0 +1,84 @@
+//! What a store remembers of the mapping it is used with.
+
+use serde::{Deserialize, Serialize};
+
+use super::disk::{Disk, Durability};
+use crate::{
+    clock::Micros,
+    profile::{MappedAt, Mapping, MappingSpec},
+    store::StoreError,
+};
+
+/// The identity of a store and the mapping under which its rows are judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct MappingRecord {
+    /// A random number that is part of each idempotency key.
+    pub(super) store_id: u128,
+    /// The random seed of all fingerprints.
+    pub(super) seed: u64,
+    /// Counts the mappings this store has seen.
+    pub(super) generation: u32,
+    /// When each segment was mapped.
+    pub(super) mapped_at: MappedAt,
+}
+
+/// The stored form, in JSON so that options can be added.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    generation: u32,
+    spec: MappingSpec,
+    mapped_at: MappedAt,
+}
+
+/// Reads the record of a store and brings it up to date with `mapping`.
+pub(super) fn record(
+    disk: &Disk,
+    mapping: &Mapping,
+    now: Micros,
+) -> Result<MappingRecord, StoreError> {
+    let (store_id, seed) = identity(disk)?;
+    let spec = mapping.spec();
+    let former = disk
+        .meta::<String>("mapping")?
+        .map(|text| serde_json::from_str::<Stored>(&text))
+        .transpose()
+        .map_err(|error| StoreError::Damaged(format!("the stored mapping: {error}")))?;
+    let stored = match former {
+        Some(former) if former.spec == *spec => former,
+        former => {
+            let generation = former.as_ref().map_or(0, |former| former.generation) + 1;
+            let former = former.as_ref().map(|former| (&former.spec, &former.mapped_at));
+            let mapped_at = MappedAt::of(spec, former, now);
+            let stored = Stored { generation, spec: spec.clone(), mapped_at };
+            write(disk, &stored)?;
+            stored
+        }
+    };
+    let Stored { generation, mapped_at, .. } = stored;
+    Ok(MappingRecord { store_id, seed, generation, mapped_at })
+}
+
+fn write(disk: &Disk, stored: &Stored) -> Result<(), StoreError> {
+    let text =
+        serde_json::to_string(stored).map_err(|error| StoreError::Failed(error.to_string()))?;
+    let mut batch = disk.batch();
+    batch.meta("mapping", &text)?;
+    batch.commit(Durability::Disk)
+}
+
+fn identity(disk: &Disk) -> Result<(u128, u64), StoreError> {
+    if let Some(identity) = disk.meta::<(u128, u64)>("identity")? {
+        return Ok(identity);
+    }
+    let identity = (u128::from_le_bytes(random()?), u64::from_le_bytes(random()?));
+    let mut batch = disk.batch();
+    batch.meta("identity", &identity)?;
+    batch.commit(Durability::Disk)?;
+    Ok(identity)
+}
+
+fn random<const N: usize>() -> Result<[u8; N], StoreError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| StoreError::Failed(error.to_string()))?;
+    Ok(bytes)
+}

@@ -1,0 +1,205 @@
+//! The embedded store: an LSM tree on disk (fjall), rows in a bounded cache before it, the queue
+//! in memory, and one thread that alone compares and writes.
+
+mod disk;
+mod engine;
+#[cfg(test)]
+pub(crate) mod inline;
+mod mapped;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::{path::Path, sync::Arc, sync::mpsc, thread};
+
+use tokio::sync::{Notify, oneshot, watch};
+
+use self::{
+    disk::{Disk, Durability},
+    engine::{Engine, RowCache},
+    mapped::MappingRecord,
+    tally::Shared,
+    writer::{Call, Reply, Writer},
+};
+use super::{
+    Claims, Counts, DeadLetter, InvalidRecord, Settled, Store, StoreError, Update, Verdict,
+    ids::IdHasher, row::Row,
+};
+use crate::{
+    clock::Clock,
+    profile::{MappedAt, Mapping, ProfileId},
+    telemetry::Component,
+};
+
+/// When an update counts as safe (`state.sync`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SyncMode {
+    /// Once the disk has it: it survives a power cut.
+    #[default]
+    Commit,
+    /// Once the operating system has it: it survives the end of the process.
+    Os,
+}
+
+/// How an embedded store is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EmbeddedSettings {
+    /// When an update counts as safe.
+    pub sync: SyncMode,
+    /// Memory for rows; a row takes about 200 bytes.
+    pub cache_bytes: u64,
+}
+
+impl Default for EmbeddedSettings {
+    fn default() -> Self {
+        Self { sync: SyncMode::default(), cache_bytes: 256 * 1024 * 1024 }
+    }
+}
+
+/// Memory that the cache takes for one row: the entry, its key, and its share of the tables.
+const CACHED_ROW_BYTES: usize = size_of::<Row>() + size_of::<ProfileId>() + 32;
+
+/// A handle on an embedded store. Clones share it.
+#[derive(Clone)]
+pub struct EmbeddedStore {
+    calls: mpsc::Sender<Call>,
+    due: Arc<Notify>,
+    failed: watch::Receiver<Option<StoreError>>,
+    disk: Disk,
+    cache: Arc<RowCache>,
+    counts: Shared,
+    record: Arc<MappingRecord>,
+}
+
+impl EmbeddedStore {
+    /// Opens the store in the directory `path`, which is made if it is not there, and starts its
+    /// writer.
+    ///
+    /// Fails if another process has it open, if it cannot be read or written, or if another
+    /// version of this program wrote it in a format that this one does not read.
+    pub fn open(
+        path: &Path,
+        mapping: Arc<Mapping>,
+        settings: EmbeddedSettings,
+        clock: Clock,
+        metrics: Arc<Component>,
+    ) -> Result<Self, StoreError> {
+        let disk = Disk::open(path)?;
+        let cache = Arc::new(row_cache(settings.cache_bytes));
+        let counts = Shared::default();
+        let engine =
+            Engine::open(disk.clone(), mapping, cache.clone(), clock, metrics, counts.clone())?;
+        let record = Arc::new(engine.record().clone());
+        let (calls, receiver) = mpsc::channel();
+        let due = Arc::new(Notify::new());
+        let (failed_sender, failed) = watch::channel(None);
+        let durability = match settings.sync {
+            SyncMode::Commit => Durability::Disk,
+            SyncMode::Os => Durability::Os,
+        };
+        let writer =
+            Writer { engine, calls: receiver, durability, due: due.clone(), failed: failed_sender };
+        thread::Builder::new().name("store".to_owned()).spawn(|| writer.run()).map_err(
+            |error| StoreError::Open {
+                path: path.display().to_string(),
+                reason: error.to_string(),
+            },
+        )?;
+        Ok(Self { calls, due, failed, disk, cache, counts, record })
+    }
+
+    /// The random number of this store that goes into idempotency keys.
+    pub fn store_id(&self) -> u128 {
+        self.record.store_id
+    }
+
+    /// The seed of all fingerprints and ids in this store.
+    pub fn seed(&self) -> u64 {
+        self.record.seed
+    }
+
+    /// When each mapped segment was mapped.
+    pub fn mapped_at(&self) -> &MappedAt {
+        &self.record.mapped_at
+    }
+
+    /// Whether exactly this is known to be kept of a profile. May say no where it is.
+    pub fn keeps(&self, id: &ProfileId, kept: u128) -> bool {
+        self.cache
+            .get(id)
+            .is_some_and(|row| row.prints.kept == kept && row.generation == self.record.generation)
+    }
+
+    /// Waits until the store fails for good.
+    pub async fn failed(&self) -> StoreError {
+        let mut failed = self.failed.clone();
+        match failed.wait_for(Option::is_some).await {
+            Ok(error) => error.clone().unwrap_or(StoreError::Stopped),
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Stops the writer once it has done what was asked before, and makes everything durable.
+    pub async fn stop(&self) -> Result<(), StoreError> {
+        self.call(Call::Stop).await
+    }
+
+    /// The dead letter of a profile, if it has one.
+    pub fn dead_letter(&self, id: &ProfileId) -> Result<Option<DeadLetter>, StoreError> {
+        self.disk.dead_letter(id)
+    }
+
+    /// All invalid records that are kept, oldest first.
+    pub fn invalid_records(&self) -> Result<Vec<InvalidRecord>, StoreError> {
+        self.disk.invalid_records()
+    }
+
+    async fn call<T>(&self, call: impl FnOnce(Reply<T>) -> Call) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.calls.send(call(reply)).map_err(|_| StoreError::Stopped)?;
+        answer.await.map_err(|_| StoreError::Stopped)?
+    }
+}
+
+impl Store for EmbeddedStore {
+    async fn apply(
+        &self,
+        updates: Vec<Update>,
+        invalid: Vec<InvalidRecord>,
+    ) -> Result<Vec<Verdict>, StoreError> {
+        self.call(|reply| Call::Apply(updates, invalid, reply)).await
+    }
+
+    async fn claim(&self, max: usize) -> Result<Claims, StoreError> {
+        self.call(|reply| Call::Claim(max, reply)).await
+    }
+
+    async fn settle(&self, outcomes: Vec<Settled>) -> Result<(), StoreError> {
+        self.call(|reply| Call::Settle(outcomes, reply)).await
+    }
+
+    async fn revive(&self, versions: Vec<(ProfileId, u64)>) -> Result<(), StoreError> {
+        self.call(|reply| Call::Revive(versions, reply)).await
+    }
+
+    async fn wait_due(&self) {
+        self.due.notified().await;
+    }
+
+    fn counts(&self) -> Counts {
+        self.counts.read()
+    }
+}
+
+fn row_cache(bytes: u64) -> RowCache {
+    let rows = usize::try_from(bytes).unwrap_or(usize::MAX) / CACHED_ROW_BYTES;
+    let rows = rows.max(1024);
+    RowCache::with(
+        rows,
+        rows as u64,
+        quick_cache::UnitWeighter,
+        IdHasher::default(),
+        quick_cache::sync::DefaultLifecycle::default(),
+    )
+}

@@ -1,0 +1,203 @@
+//! The one thread that owns all writes. Whatever waits in its channel shares one commit.
+
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, TryRecvError},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{Notify, oneshot, watch};
+
+use super::{disk::Durability, engine::Engine};
+use crate::{
+    profile::ProfileId,
+    store::{Claims, InvalidRecord, Settled, StoreError, Update, Verdict},
+};
+
+/// Calls of one commit at most, so that a commit has an end while calls keep coming.
+const GROUP: usize = 256;
+
+const HOUSEKEEPING: Duration = Duration::from_secs(2);
+
+pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// A call to the writer.
+pub(super) enum Call {
+    Apply(Vec<Update>, Vec<InvalidRecord>, Reply<Vec<Verdict>>),
+    Claim(usize, Reply<Claims>),
+    Settle(Vec<Settled>, Reply<()>),
+    Revive(Vec<(ProfileId, u64)>, Reply<()>),
+    Stop(Reply<()>),
+}
+
+/// An answer that is given once the group is committed.
+enum Answer {
+    Verdicts(Reply<Vec<Verdict>>, Vec<Verdict>),
+    Done(Reply<()>),
+}
+
+pub(super) struct Writer {
+    pub(super) engine: Engine,
+    pub(super) calls: Receiver<Call>,
+    pub(super) durability: Durability,
+    /// Told that something may have become due.
+    pub(super) due: Arc<Notify>,
+    /// Told why the store can go on no longer.
+    pub(super) failed: watch::Sender<Option<StoreError>>,
+}
+
+impl Writer {
+    /// Serves calls until it is told to stop or fails.
+    pub(super) fn run(mut self) {
+        let stopped = self.serve();
+        let error = match stopped {
+            Ok(reply) => {
+                let result = self.engine.stop();
+                drop(self.engine);
+                let _ = reply.map(|reply| reply.send(result));
+                StoreError::Stopped
+            }
+            Err(error) => {
+                tracing::error!(%error, "the store failed; nothing more is taken");
+                self.failed.send_replace(Some(error.clone()));
+                error
+            }
+        };
+        while let Ok(call) = self.calls.recv() {
+            call.refuse(error.clone());
+        }
+    }
+
+    /// Returns the reply to the call that ended it, if there was one.
+    fn serve(&mut self) -> Result<Option<Reply<()>>, StoreError> {
+        let mut housekept: Option<Instant> = None;
+        loop {
+            let first = match self.next() {
+                Ok(call) => Some(call),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            };
+            if let Some(reply) = first.map_or(Ok(None), |first| self.group(first))? {
+                return Ok(Some(reply));
+            }
+            if self.engine.is_scanning() {
+                self.engine.scan_step()?;
+                self.notify();
+            }
+            #[expect(clippy::disallowed_methods, reason = "a thread of its own, off tokio's clock")]
+            let now = Instant::now();
+            if housekept.is_none_or(|last| now - last >= HOUSEKEEPING) {
+                self.engine.housekeep()?;
+                housekept = Some(now);
+            }
+        }
+    }
+
+    fn next(&self) -> Result<Call, RecvTimeoutError> {
+        if self.engine.is_scanning() {
+            return self.calls.try_recv().map_err(|error| match error {
+                TryRecvError::Empty => RecvTimeoutError::Timeout,
+                TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
+            });
+        }
+        self.calls.recv_timeout(HOUSEKEEPING)
+    }
+
+    /// Takes `first` and whatever waits behind it, commits, and answers. A failure is answered to
+    /// all of them.
+    fn group(&mut self, first: Call) -> Result<Option<Reply<()>>, StoreError> {
+        let mut answers = Vec::new();
+        let mut stop = None;
+        let mut next = Some(first);
+        let mut result = Ok(());
+        for _ in 0..GROUP {
+            let Some(call) = next.take().or_else(|| self.calls.try_recv().ok()) else { break };
+            if let Call::Stop(reply) = call {
+                stop = Some(reply);
+                break;
+            }
+            result = self.take(call, &mut answers);
+            if result.is_err() {
+                break;
+            }
+        }
+        let result = result.and_then(|()| self.engine.commit(self.durability));
+        for answer in answers {
+            answer.give(&result);
+        }
+        result?;
+        self.notify();
+        Ok(stop)
+    }
+
+    fn take(&mut self, call: Call, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
+        match call {
+            Call::Apply(updates, invalid, reply) => {
+                let verdicts = tell(self.engine.apply(updates, invalid), reply)?;
+                answers.push(Answer::Verdicts(verdicts.1, verdicts.0));
+            }
+            // What is claimed is committed already: no need to wait for what is not.
+            Call::Claim(max, reply) => {
+                let (claims, reply) = tell(self.engine.claim(max), reply)?;
+                let _ = reply.send(Ok(claims));
+            }
+            Call::Settle(outcomes, reply) => {
+                let ((), reply) = tell(self.engine.settle(outcomes), reply)?;
+                answers.push(Answer::Done(reply));
+            }
+            Call::Revive(versions, reply) => {
+                let ((), reply) = tell(self.engine.revive(versions), reply)?;
+                answers.push(Answer::Done(reply));
+            }
+            Call::Stop(reply) => {
+                let _ = reply.send(Ok(()));
+            }
+        }
+        Ok(())
+    }
+
+    fn notify(&mut self) {
+        if self.engine.has_ready() {
+            self.due.notify_one();
+        }
+    }
+}
+
+/// Hands an error on to whoever waits for the reply, and returns it.
+fn tell<T, U>(result: Result<T, StoreError>, reply: Reply<U>) -> Result<(T, Reply<U>), StoreError> {
+    match result {
+        Ok(value) => Ok((value, reply)),
+        Err(error) => {
+            let _ = reply.send(Err(error.clone()));
+            Err(error)
+        }
+    }
+}
+
+impl Answer {
+    // Whoever asked may have gone away meanwhile; what was committed stays.
+    fn give(self, result: &Result<(), StoreError>) {
+        match self {
+            Self::Verdicts(reply, verdicts) => {
+                let _ = reply.send(result.clone().map(|()| verdicts));
+            }
+            Self::Done(reply) => {
+                let _ = reply.send(result.clone());
+            }
+        }
+    }
+}
+
+impl Call {
+    fn refuse(self, error: StoreError) {
+        match self {
+            Self::Apply(_, _, reply) => drop(reply.send(Err(error))),
+            Self::Claim(_, reply) => drop(reply.send(Err(error))),
+            Self::Settle(_, reply) | Self::Revive(_, reply) | Self::Stop(reply) => {
+                drop(reply.send(Err(error)));
+            }
+        }
+    }
+}

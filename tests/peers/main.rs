@@ -1,0 +1,15 @@
+//! Tests against real servers, not stand-ins of our own: nginx, and the OAuth2 server
+//! `oidc-provider` on Node.js.
+//!
+//! `tests/run` installs both and sets `PROFILE_HTTP_PEERS=required`, under which a test whose
+//! server is not there fails. Without it such a test says so and is skipped.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod client;
+mod nginx;
+mod oidc;
+mod peer;
+
+mod tls;
+mod tokens;

@@ -54,6 +54,7 @@ impl AttemptError {
             Self::Timeout(_) => "timed_out",
             Self::Deadline(_) => "deadline_exceeded",
             Self::GateClosed => "gate_closed",
+            Self::Secret(_) => "secret_unreadable",
             Self::Token(TokenError::Refused(_)) => "token_refused",
             Self::Token(TokenError::Unavailable(_)) => "token_unavailable",
             Self::Answer(_) => "unusable_answer",

@@ -7,6 +7,7 @@
 //! request's extensions.
 
 pub mod attempt;
+pub mod auth;
 pub mod concurrency;
 pub mod deadline;
 pub mod gate;
@@ -16,7 +17,6 @@ pub mod rate_limit;
 pub mod retry;
 pub mod timeout;
 
-pub mod auth;
 mod class;
 mod error;
 mod limited;

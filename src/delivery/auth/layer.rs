@@ -1,6 +1,5 @@
 use std::{fmt, sync::Arc};
 
-use futures_util::future::BoxFuture;
 use tower::Layer;
 
 use super::{
@@ -8,17 +7,13 @@ use super::{
     credentials::Credentials,
     fixed::{Fixed, Scheme},
 };
-use crate::delivery::AuthSettings;
-
-/// What is awaited before a request is repeated with a newer credential, such as a slot of a rate
-/// limit: the endpoint sees the repetition as a request like any other.
-pub type BeforeReplay = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+use crate::delivery::{AuthSettings, RateLimiter};
 
 /// Authenticates requests; see [`Auth`].
 #[derive(Clone)]
 pub struct AuthLayer {
     credentials: Option<Credentials>,
-    before_replay: Option<BeforeReplay>,
+    pace: Option<RateLimiter>,
 }
 
 impl AuthLayer {
@@ -39,12 +34,13 @@ impl AuthLayer {
                 Some(Credentials::Tokens(tokens.ok_or(AuthError::NoTokenSource)?))
             }
         };
-        Ok(Self { credentials, before_replay: None })
+        Ok(Self { credentials, pace: None })
     }
 
-    /// Awaits `hook` before each repetition.
-    pub fn before_replay(self, hook: BeforeReplay) -> Self {
-        Self { before_replay: Some(hook), ..self }
+    /// Takes a slot of `pace` before a request is repeated with a newer credential: the endpoint
+    /// sees the repetition as a request like any other.
+    pub fn paced_by(self, pace: Option<RateLimiter>) -> Self {
+        Self { pace, ..self }
     }
 }
 
@@ -52,7 +48,7 @@ impl<S> Layer<S> for AuthLayer {
     type Service = Auth<S>;
 
     fn layer(&self, inner: S) -> Auth<S> {
-        Auth::new(inner, self.credentials.clone(), self.before_replay.clone())
+        Auth::new(inner, self.credentials.clone(), self.pace.clone())
     }
 }
 

@@ -39,6 +39,6 @@ mod tests;
 pub use credentials::Credential;
 pub use error::AuthError;
 pub use grant::TokenTransport;
-pub use layer::{AuthLayer, BeforeReplay};
+pub use layer::AuthLayer;
 pub use service::Auth;
 pub use token::TokenSource;

@@ -8,8 +8,8 @@ use futures_util::future::BoxFuture;
 use http::{Request, Response, StatusCode};
 use tower::{Service, ServiceExt};
 
-use super::{BeforeReplay, credentials::Credentials};
-use crate::delivery::AttemptError;
+use super::credentials::Credentials;
+use crate::delivery::{AttemptError, RateLimiter};
 
 /// Sends each request with a credential and, when the endpoint rejects it with 401, once more with
 /// a newer one.
@@ -20,16 +20,16 @@ use crate::delivery::AttemptError;
 pub struct Auth<S> {
     inner: S,
     credentials: Option<Credentials>,
-    before_replay: Option<BeforeReplay>,
+    pace: Option<RateLimiter>,
 }
 
 impl<S> Auth<S> {
     pub(super) fn new(
         inner: S,
         credentials: Option<Credentials>,
-        before_replay: Option<BeforeReplay>,
+        pace: Option<RateLimiter>,
     ) -> Self {
-        Self { inner, credentials, before_replay }
+        Self { inner, credentials, pace }
     }
 }
 
@@ -56,14 +56,14 @@ where
         // The clone may not be ready: the one that is goes with the request.
         let clone = self.inner.clone();
         let inner = mem::replace(&mut self.inner, clone);
-        Box::pin(send(inner, credentials, self.before_replay.clone(), request))
+        Box::pin(send(inner, credentials, self.pace.clone(), request))
     }
 }
 
 async fn send<S>(
     mut inner: S,
     credentials: Credentials,
-    before_replay: Option<BeforeReplay>,
+    pace: Option<RateLimiter>,
     request: Request<Bytes>,
 ) -> Result<Response<Bytes>, AttemptError>
 where
@@ -84,8 +84,8 @@ where
     drop(answer);
 
     let credential = credentials.current().await?;
-    if let Some(hook) = before_replay {
-        hook().await;
+    if let Some(pace) = pace {
+        pace.take().await;
     }
     let answer = inner.ready().await?.call(credential.authorize(request)).await?;
     if answer.status() != StatusCode::UNAUTHORIZED {

@@ -1,11 +1,14 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    num::NonZeroU32,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use futures_util::future::join_all;
 use tower::{Layer, ServiceExt};
 
 use super::*;
 use crate::delivery::{
-    AuthSettings,
+    AuthSettings, RateLimitSettings, RateLimiter,
     auth::{Auth, AuthError, AuthLayer},
 };
 
@@ -100,18 +103,16 @@ async fn a_repetition_waits_for_its_turn_in_the_rate_limit() {
     let tokens = server.source();
     let first = tokens.token().await.unwrap();
     tokens.accept(first.generation());
-    let turns = Arc::new(AtomicUsize::new(0));
-    let counted = turns.clone();
-    let layer = oauth2(tokens).before_replay(Arc::new(move || {
-        counted.fetch_add(1, Ordering::Relaxed);
-        sleep(Duration::from_secs(3)).boxed()
-    }));
-    let auth = layer.layer(endpoint);
+    let one = NonZeroU32::MIN;
+    let pace = RateLimitSettings { num: one, per: Duration::from_secs(3), burst: one };
+    let pace = RateLimiter::new(pace);
+    let auth = oauth2(tokens).paced_by(Some(pace.clone())).layer(endpoint);
+    pace.take().await;
     let begun = Instant::now();
     assert_eq!(send(&auth).await, 200);
     assert!(begun.elapsed() >= Duration::from_secs(3));
     assert_eq!(send(&auth).await, 200);
-    assert_eq!(turns.load(Ordering::Relaxed), 1);
+    assert!(begun.elapsed() < Duration::from_secs(6), "only repetitions take slots here");
 }
 
 #[tokio::test(start_paused = true)]

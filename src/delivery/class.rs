@@ -125,8 +125,9 @@ mod tests {
     }
 
     #[test]
-    fn tls_failures_and_a_refused_client_are_the_endpoints() {
+    fn tls_failures_unreadable_secrets_and_a_refused_client_are_the_endpoints() {
         assert_eq!(class_of(AttemptError::Tls(String::new())), Some(Class::Endpoint));
+        assert_eq!(class_of(AttemptError::Secret(String::new())), Some(Class::Endpoint));
         let refused = TokenError::Refused(String::new());
         assert_eq!(class_of(AttemptError::Token(refused)), Some(Class::Endpoint));
     }

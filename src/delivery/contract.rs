@@ -11,8 +11,10 @@ use http::{Request, Response};
 use tower::{Layer, Service, ServiceExt};
 
 use super::{
-    AttemptError, BackoffSettings, Classes, Gate, RateLimitSettings, RateLimiter,
+    AttemptError, AuthSettings, BackoffSettings, Classes, Gate, RateLimitSettings, RateLimiter,
+    Secret,
     attempt::AttemptLayer,
+    auth::AuthLayer,
     concurrency::ConcurrencyLayer,
     deadline::DeadlineLayer,
     gate::GateLayer,
@@ -100,6 +102,7 @@ async fn every_layer_obeys_readiness() {
         per: secs(1),
         burst: 1.try_into().unwrap(),
     };
+    let bearer = AuthSettings::Bearer { token: Secret::Text("token".into()) };
     let retry = RetryLayer::new(backoff, classes.clone(), Arc::clone(&component));
 
     obeys_readiness("observe", ObserveLayer::new(Arc::clone(&component))).await;
@@ -110,6 +113,7 @@ async fn every_layer_obeys_readiness() {
     obeys_readiness("gate", GateLayer::new(&gate, classes)).await;
     obeys_readiness("timeout", TimeoutLayer::new(secs(10))).await;
     obeys_readiness("headers", HeadersLayer::new(http::HeaderMap::new())).await;
+    obeys_readiness("auth", AuthLayer::new(&bearer, None).unwrap()).await;
     obeys_readiness("attempt", AttemptLayer::new(component)).await;
 }
 

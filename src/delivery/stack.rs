@@ -122,7 +122,7 @@ where
         // Outside authentication, so that whatever signs a request sees it whole.
         .layer(HeadersLayer::new(settings.headers.clone()))
         // Inside the retries, so that each attempt goes with the token of its time.
-        .layer(auth.paced(rate.cloned()))
+        .layer(auth.paced_by(rate.cloned()))
         // Below authentication, whose replays are requests like any other.
         .layer(AttemptLayer::new(Arc::clone(component)))
         .service(wire)

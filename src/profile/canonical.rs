@@ -29,7 +29,6 @@ enum Kind {
     /// A number that stands for its own text.
     VastNumber,
     String,
-    Key,
     Array,
     Object,
 }
@@ -105,7 +104,7 @@ impl<'s> Canonical<'s> {
             if let Some(prefix) = self.prefix {
                 key = key.strip_prefix(prefix.as_bytes()).unwrap_or(key);
             }
-            let key = hash(self.seed, Kind::Key, key);
+            let key = hash(self.seed, Kind::String, key);
             cursor.skip(b':');
             let value = self.any(cursor, depth + 1)?;
             self.entries.push((key, value));

@@ -10,7 +10,8 @@ pub(super) struct Groups<'a, T> {
 
 impl<T> Default for Groups<'_, T> {
     fn default() -> Self {
-        Self { groups: Vec::new(), items: Vec::new() }
+        // Room for what most profiles have.
+        Self { groups: Vec::with_capacity(4), items: Vec::with_capacity(16) }
     }
 }
 
@@ -29,22 +30,22 @@ impl<'a, T> Groups<'a, T> {
         self.items.push(item);
     }
 
-    /// Ends a namespace whose items were pushed since `mark`: puts them in order and keeps the
-    /// last of those that are the same.
+    /// Ends a namespace whose items were pushed since `mark`: puts them in order, and of equals
+    /// keeps the last, into which the former ones are merged.
     pub(super) fn close(
         &mut self,
         name: Cow<'a, str>,
         mark: usize,
         compare: fn(&T, &T) -> Ordering,
-        same: fn(&T, &T) -> bool,
+        merge: fn(&T, &mut T),
     ) {
-        sort_and_keep_last(&mut self.items, mark, compare, same);
+        sort_and_keep_last(&mut self.items, mark, compare, merge);
         self.groups.push((name, mark..self.items.len()));
     }
 
     /// Ends the whole. Of namespaces with one name the last stays.
     pub(super) fn finish(&mut self) {
-        sort_and_keep_last(&mut self.groups, 0, |a, b| a.0.cmp(&b.0), |a, b| a.0 == b.0);
+        sort_and_keep_last(&mut self.groups, 0, |a, b| a.0.cmp(&b.0), |_, _| ());
     }
 
     /// All items with their namespaces.
@@ -63,21 +64,29 @@ impl<'a, T> Groups<'a, T> {
     }
 }
 
-/// Sorts what follows `start` (equals stay in order), and keeps the last of those that are the
-/// same.
+/// Puts what follows `start` in order, and of equals keeps the last, into which the former ones
+/// are merged.
 pub(super) fn sort_and_keep_last<T>(
     items: &mut Vec<T>,
     start: usize,
-    compare: impl FnMut(&T, &T) -> Ordering,
-    same: impl Fn(&T, &T) -> bool,
+    compare: impl Fn(&T, &T) -> Ordering,
+    merge: impl Fn(&T, &mut T),
 ) {
-    items[start..].sort_by(compare);
+    // Most senders write in one order and nothing twice.
+    if items[start..].is_sorted_by(|a, b| compare(a, b).is_lt()) {
+        return;
+    }
+    items[start..].sort_by(&compare);
     let mut kept = start;
     for i in start..items.len() {
-        if items.get(i + 1).is_none_or(|next| !same(&items[i], next)) {
-            items.swap(kept, i);
-            kept += 1;
+        if let [item, next, ..] = &mut items[i..]
+            && compare(item, next).is_eq()
+        {
+            merge(item, next);
+            continue;
         }
+        items.swap(kept, i);
+        kept += 1;
     }
     items.truncate(kept);
 }

@@ -19,6 +19,16 @@ pub enum Status {
 }
 
 impl Status {
+    /// Reads the word that records use for it.
+    pub(super) fn parse(word: &str) -> Option<Self> {
+        match word {
+            "realized" => Some(Self::Realized),
+            "existing" => Some(Self::Existing),
+            "exited" => Some(Self::Exited),
+            _ => None,
+        }
+    }
+
     /// Whether the profile is a member.
     pub fn is_member(self) -> bool {
         self != Self::Exited

@@ -31,7 +31,8 @@ pub fn profile_id(seed: u64, key: &ProfileKey) -> ProfileId {
 }
 
 pub(super) fn id_of(seed: u64, path: &str, text: &str) -> ProfileId {
-    let mut form = Form::new(Subject::Key, path.len() + text.len() + 32);
+    let mut form = Form::new(path.len() + text.len() + 32);
+    form.begin(Subject::Key);
     form.text(path);
     form.text(text);
     ProfileId(form.hash(seed).to_be_bytes())
@@ -39,7 +40,7 @@ pub(super) fn id_of(seed: u64, path: &str, text: &str) -> ProfileId {
 
 /// A path as it is hashed.
 pub(super) fn canonical_path<'k>(keys: impl Iterator<Item = &'k str>) -> Vec<u8> {
-    let mut form = Form { bytes: Vec::new() };
+    let mut form = Form::new(32);
     keys.for_each(|key| form.text(key));
     form.bytes
 }
@@ -74,57 +75,52 @@ impl Mapping {
         memberships: impl Iterator<Item = MemberRef<'r>>,
     ) -> Result<(Fingerprints, bool), Invalid> {
         let mut canonical = Canonical::new(seed, prefix);
-        let attributes = self.attributes_print(seed, &mut canonical, reading)?;
-        let mut kept = Form::new(Subject::Kept, 512);
-        kept.bytes.extend_from_slice(&attributes.to_le_bytes());
+        let mut form = Form::new(512);
+        let attributes = self.attributes_print(seed, &mut canonical, &mut form, reading)?;
+        let mut kept = Form::new(1024);
+        kept.begin(Subject::Kept);
+        kept.hash_of(attributes);
 
-        let mut exported = Form::new(Subject::Identities, 256);
+        form.begin(Subject::Identities);
         for (namespace, identity) in reading.identities.iter() {
             kept.text(namespace);
             kept.text(&identity.id);
-            kept.bytes.push(u8::from(identity.primary));
+            kept.byte(identity.primary.into());
             if self.exports(namespace) {
-                exported.text(namespace);
-                exported.text(&identity.id);
+                form.text(namespace);
+                form.text(&identity.id);
             }
         }
+        let identities = form.hash(seed);
         // Keeps identities and memberships apart: no namespace is that long.
         kept.length(usize::MAX);
 
-        let mut members = Form::new(Subject::Memberships, 256);
+        form.begin(Subject::Memberships);
         let mut is_member = false;
         for MemberRef { namespace, id, status, at } in memberships {
             let mapped = self.segment(namespace, id).is_some();
             if mapped && status.is_member() {
                 is_member = true;
-                members.text(namespace);
-                members.text(id);
+                form.text(namespace);
+                form.text(id);
             }
             kept.text(namespace);
             kept.text(id);
-            kept.bytes.push(match status {
+            kept.byte(match status {
                 Status::Realized => 1,
                 Status::Existing => 2,
                 Status::Exited => 3,
             });
             kept.time(at.filter(|_| self.keeps_time(mapped)));
         }
+        let memberships = form.hash(seed);
 
-        let kept = match self.spec.retain {
-            Retain::Mapped => kept.hash(seed),
-            Retain::Profile => {
-                let whole = canonical.value(profile).map_err(|_| too_deep("the record"))?;
-                let mut kept = Form::new(Subject::Kept, 16);
-                kept.bytes.extend_from_slice(&whole.to_le_bytes());
-                kept.hash(seed)
-            }
-        };
-        let prints = Fingerprints {
-            attributes,
-            identities: exported.hash(seed),
-            memberships: members.hash(seed),
-            kept,
-        };
+        if self.spec.retain == Retain::Profile {
+            let whole = canonical.value(profile).map_err(|_| too_deep("the record"))?;
+            kept.begin(Subject::Kept);
+            kept.hash_of(whole);
+        }
+        let prints = Fingerprints { attributes, identities, memberships, kept: kept.hash(seed) };
         Ok((prints, is_member || self.spec.segments.is_empty()))
     }
 
@@ -132,19 +128,18 @@ impl Mapping {
         &self,
         seed: u64,
         canonical: &mut Canonical<'_>,
+        form: &mut Form,
         reading: &Reading<'_>,
     ) -> Result<u128, Invalid> {
-        let mut form = Form::new(Subject::Attributes, 512);
+        form.begin(Subject::Attributes);
         for (name, raw) in &reading.all {
-            let value = canonical.value(raw).map_err(|_| too_deep(name))?;
             form.text(name);
-            form.bytes.extend_from_slice(&value.to_le_bytes());
+            form.hash_of(canonical.value(raw).map_err(|_| too_deep(name))?);
         }
         for attribute in &self.attributes {
             if let Some(raw) = reading.slots[attribute.slot] {
-                let value = canonical.value(raw).map_err(|_| too_deep(&attribute.path))?;
                 form.bytes.extend_from_slice(&attribute.canonical);
-                form.bytes.extend_from_slice(&value.to_le_bytes());
+                form.hash_of(canonical.value(raw).map_err(|_| too_deep(&attribute.path))?);
             }
         }
         Ok(form.hash(seed))
@@ -155,16 +150,23 @@ fn too_deep(what: &str) -> Invalid {
     Invalid::new(format!("{what} is nested more than {MAX_DEPTH} levels deep"))
 }
 
-/// Bytes in canonical form, to be hashed.
+/// Bytes in canonical form, to be hashed. Used for one subject after the other.
 struct Form {
     bytes: Vec<u8>,
 }
 
 impl Form {
-    fn new(subject: Subject, capacity: usize) -> Self {
-        let mut bytes = Vec::with_capacity(capacity);
-        bytes.extend_from_slice(&[FORMAT, subject as u8]);
-        Self { bytes }
+    fn new(capacity: usize) -> Self {
+        Self { bytes: Vec::with_capacity(capacity) }
+    }
+
+    fn begin(&mut self, subject: Subject) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(&[FORMAT, subject as u8]);
+    }
+
+    fn byte(&mut self, byte: u8) {
+        self.bytes.push(byte);
     }
 
     fn length(&mut self, length: usize) {
@@ -177,8 +179,12 @@ impl Form {
     }
 
     fn time(&mut self, at: Option<i64>) {
-        self.bytes.push(u8::from(at.is_some()));
+        self.byte(at.is_some().into());
         self.bytes.extend_from_slice(&at.unwrap_or_default().to_le_bytes());
+    }
+
+    fn hash_of(&mut self, hash: u128) {
+        self.bytes.extend_from_slice(&hash.to_le_bytes());
     }
 
     fn hash(&self, seed: u64) -> u128 {

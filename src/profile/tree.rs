@@ -15,7 +15,7 @@ pub(super) struct Node {
     attribute: bool,
     /// All slots from here down, so that they are reset in one step.
     pub(super) span: Range<usize>,
-    /// By key in byte order, to be searched.
+    /// In an order that is quick to search: by the length of the key, then by its bytes.
     pub(super) children: Vec<Node>,
     /// The children in the order in which they were added, to be written.
     order: Vec<usize>,
@@ -45,7 +45,7 @@ impl Node {
             self.attribute |= attribute;
             return;
         };
-        let i = match self.children.binary_search_by(|child| child.key.cmp(key)) {
+        let i = match self.search(key) {
             Ok(i) => i,
             Err(i) => {
                 let mut literal = Vec::new();
@@ -77,8 +77,13 @@ impl Node {
     }
 
     pub(super) fn child(&self, key: &str) -> Option<&Self> {
-        let found = self.children.binary_search_by(|child| child.key.as_str().cmp(key));
-        found.ok().map(|i| &self.children[i])
+        self.search(key).ok().map(|i| &self.children[i])
+    }
+
+    fn search(&self, key: &str) -> Result<usize, usize> {
+        self.children.binary_search_by(|child| {
+            child.key.len().cmp(&key.len()).then_with(|| child.key.as_str().cmp(key))
+        })
     }
 
     /// The slot of a path that is in the tree.

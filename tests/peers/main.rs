@@ -4,12 +4,12 @@
 //! `tests/run` installs both and sets `PROFILE_HTTP_PEERS=required`, under which a test whose
 //! server is not there fails. Without it such a test says so and is skipped.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod client;
 mod nginx;
 mod oidc;
 mod peer;
 
-mod tls;
+mod stack;
 mod tokens;
+mod transport;

@@ -1,6 +1,7 @@
 // A real OAuth2 server for the tests: `node oidc.mjs`, configured by one JSON object in
 // OIDC_OPTIONS. It listens on a free port of the loopback interface, writes its address to stdout,
-// and tells at /grants how many tokens it has granted. It ends when stdin does, so that it never
+// tells at /grants how many tokens it has granted, and answers at /allowed 204 or 401 by the bearer
+// token of the request. It ends when stdin does, so that it never
 // outlives the test that started it.
 
 import http from "node:http";
@@ -55,9 +56,19 @@ server.listen(0, "127.0.0.1", () => {
   let grants = 0;
   provider.on("grant.success", () => (grants += 1));
   const oauth2 = provider.callback();
-  server.on("request", (request, response) =>
-    request.url === "/grants" ? response.end(`${grants}`) : oauth2(request, response),
-  );
+  server.on("request", async (request, response) => {
+    switch (request.url) {
+      case "/grants":
+        return response.end(`${grants}`);
+      case "/allowed": {
+        const [, token] = (request.headers.authorization ?? "").split(" ");
+        const known = await provider.ClientCredentials.find(token ?? "");
+        return response.writeHead(known?.isValid ? 204 : 401).end();
+      }
+      default:
+        return oauth2(request, response);
+    }
+  });
   console.log(address);
 });
 

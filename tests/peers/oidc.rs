@@ -6,14 +6,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Uri};
-use profile_http::delivery::{ClientAuth, OAuth2Settings, Secret, TlsSettings};
+use http::{Request, Response, Uri};
+use profile_http::{
+    delivery::{ClientAuth, OAuth2Settings, Secret},
+    endpoint::{TlsSettings, Transport},
+};
 use tower::ServiceExt;
 
-use crate::{
-    client,
-    peer::{self, Peer},
-};
+use crate::peer::{self, Peer};
 
 /// The secret of every client, with characters that each way of sending it has to encode.
 pub(crate) const SECRET: &str = "s3cret +/=%&:\"";
@@ -84,7 +84,7 @@ impl Oidc {
     /// How many tokens it has granted.
     pub(crate) async fn grants(&self) -> usize {
         let request = Request::get(self.uri("/grants")).body(Bytes::new()).unwrap();
-        let answer = client::transport(None).oneshot(request).await.unwrap();
+        let answer = send(request).await;
         String::from_utf8_lossy(answer.body()).parse().unwrap()
     }
 
@@ -108,7 +108,7 @@ impl Oidc {
             .header("content-type", "application/x-www-form-urlencoded")
             .body(body.into())
             .unwrap();
-        let answer = client::transport(None).oneshot(request).await.unwrap();
+        let answer = send(request).await;
         assert_eq!(answer.status(), 200);
         answer.into_body()
     }
@@ -116,4 +116,9 @@ impl Oidc {
     fn uri(&self, path: &str) -> Uri {
         format!("{}{path}", self.address).parse().unwrap()
     }
+}
+
+async fn send(request: Request<Bytes>) -> Response<Bytes> {
+    let transport = Transport::new(&TlsSettings::default(), Duration::from_secs(5), 1).unwrap();
+    transport.oneshot(request).await.unwrap()
 }

@@ -3,14 +3,15 @@ use profile_http::{
     delivery::{
         AttemptError, ClientAuth, OAuth2Settings, Secret, TokenError,
         auth::{Credential, TokenSource},
+        token_transport,
     },
     telemetry::Component,
 };
 
-use crate::{client, nginx::Nginx, oidc::Oidc};
+use crate::{nginx::Nginx, oidc::Oidc};
 
 fn source(settings: OAuth2Settings) -> TokenSource {
-    let transport = client::transport(settings.tls.ca_file.as_deref());
+    let transport = token_transport(&settings).unwrap();
     TokenSource::new(settings, transport, Component::detached()).unwrap()
 }
 
@@ -97,4 +98,15 @@ async fn a_token_endpoint_behind_tls_of_a_private_authority_is_reached() {
     settings.tls.ca_file = Some(nginx.ca_file());
     let granted = source(settings).token().await.unwrap();
     assert_eq!(oidc.introspect(token(&granted)).await["active"], true);
+}
+
+#[tokio::test]
+async fn a_token_endpoint_whose_certificate_is_not_accepted_is_named() {
+    let Some(nginx) = Nginx::start("") else { return };
+    let Some(oidc) = Oidc::start(600) else { return };
+    let mut settings = oidc.settings(ClientAuth::Basic);
+    settings.auth_endpoint = nginx.url("/token").parse().unwrap();
+    let error = source(settings).token().await.unwrap_err();
+    assert!(matches!(error, AttemptError::Tls(_)), "{error}");
+    assert!(error.to_string().contains(&nginx.url("/token")), "{error}");
 }

@@ -13,7 +13,7 @@ use crate::delivery::{AuthSettings, RateLimiter};
 #[derive(Clone)]
 pub struct AuthLayer {
     credentials: Option<Credentials>,
-    rate: Option<RateLimiter>,
+    pace: Option<RateLimiter>,
 }
 
 impl AuthLayer {
@@ -34,13 +34,13 @@ impl AuthLayer {
                 Some(Credentials::Tokens(tokens.ok_or(AuthError::NoTokenSource)?))
             }
         };
-        Ok(Self { credentials, rate: None })
+        Ok(Self { credentials, pace: None })
     }
 
-    /// Lets each repetition take a slot of its own: the endpoint sees it as a request like any
-    /// other.
-    pub fn paced(self, rate: Option<RateLimiter>) -> Self {
-        Self { rate, ..self }
+    /// Takes a slot of `pace` before a request is repeated with a newer credential: the endpoint
+    /// sees the repetition as a request like any other.
+    pub fn paced_by(self, pace: Option<RateLimiter>) -> Self {
+        Self { pace, ..self }
     }
 }
 
@@ -48,7 +48,7 @@ impl<S> Layer<S> for AuthLayer {
     type Service = Auth<S>;
 
     fn layer(&self, inner: S) -> Auth<S> {
-        Auth::new(inner, self.credentials.clone(), self.rate.clone())
+        Auth::new(inner, self.credentials.clone(), self.pace.clone())
     }
 }
 

@@ -20,16 +20,16 @@ use crate::delivery::{AttemptError, RateLimiter};
 pub struct Auth<S> {
     inner: S,
     credentials: Option<Credentials>,
-    rate: Option<RateLimiter>,
+    pace: Option<RateLimiter>,
 }
 
 impl<S> Auth<S> {
     pub(super) fn new(
         inner: S,
         credentials: Option<Credentials>,
-        rate: Option<RateLimiter>,
+        pace: Option<RateLimiter>,
     ) -> Self {
-        Self { inner, credentials, rate }
+        Self { inner, credentials, pace }
     }
 }
 
@@ -56,14 +56,14 @@ where
         // The clone may not be ready: the one that is goes with the request.
         let clone = self.inner.clone();
         let inner = mem::replace(&mut self.inner, clone);
-        Box::pin(send(inner, credentials, self.rate.clone(), request))
+        Box::pin(send(inner, credentials, self.pace.clone(), request))
     }
 }
 
 async fn send<S>(
     mut inner: S,
     credentials: Credentials,
-    rate: Option<RateLimiter>,
+    pace: Option<RateLimiter>,
     request: Request<Bytes>,
 ) -> Result<Response<Bytes>, AttemptError>
 where
@@ -84,8 +84,8 @@ where
     drop(answer);
 
     let credential = credentials.current().await?;
-    if let Some(rate) = rate {
-        rate.take().await;
+    if let Some(pace) = pace {
+        pace.take().await;
     }
     let answer = inner.ready().await?.call(credential.authorize(request)).await?;
     if answer.status() != StatusCode::UNAUTHORIZED {

@@ -17,7 +17,9 @@ use tower::{Service, service_fn};
 
 use super::{TokenSource, TokenTransport};
 use crate::{
-    delivery::{AttemptError, ClientAuth, OAuth2Settings, Secret, TlsSettings},
+    delivery::{
+        AttemptError, ClientAuth, OAuth2Settings, Secret, TlsSettings, test_support::request,
+    },
     telemetry::Component,
 };
 
@@ -173,7 +175,7 @@ impl Service<Request<Bytes>> for Endpoint {
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
         assert!(std::mem::take(&mut self.ready), "called without being ready");
-        assert_eq!(request.body(), "profile");
+        assert_eq!(request.body(), "{}");
         let authorization = request.headers().get(AUTHORIZATION);
         assert!(authorization.is_none_or(http::HeaderValue::is_sensitive));
         let authorization = authorization.map_or("", |value| value.to_str().unwrap()).to_owned();
@@ -187,8 +189,4 @@ impl Service<Request<Bytes>> for Endpoint {
         }
         .boxed()
     }
-}
-
-fn request() -> Request<Bytes> {
-    Request::post("https://api.example/profiles").body("profile".into()).unwrap()
 }

@@ -16,6 +16,8 @@ pub enum Reason {
     Tls,
     /// The token endpoint refuses the client.
     Token,
+    /// A secret cannot be read.
+    Secret,
     /// Attempts failed in a row.
     Failing,
     /// The endpoint asked us to wait.
@@ -33,6 +35,7 @@ impl Reason {
             Self::Endpoint(_) => "endpoint",
             Self::Tls => "tls",
             Self::Token => "token",
+            Self::Secret => "secret",
             Self::Failing => "failing",
             Self::RetryAfter => "retry_after",
             Self::RefusesEverything => "refuses_everything",
@@ -69,6 +72,9 @@ impl Cause {
                 reason: Reason::Token,
                 message: format!("{error}; check client_id, client_secret and client_auth"),
             },
+            Err(error @ AttemptError::Secret(_)) => {
+                Self { reason: Reason::Secret, message: error.to_string() }
+            }
             Err(error) => Self { reason: Reason::Failing, message: error.to_string() },
         }
     }

@@ -101,7 +101,7 @@ async fn of_an_oversized_answer_the_beginning_is_kept_and_the_connection_closed(
         async move {
             read_request(&mut stream).await;
             stream
-                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n")
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000000000\r\n\r\n")
                 .await
                 .unwrap();
             while stream.write_all(&[b'x'; 4096]).await.is_ok() {}

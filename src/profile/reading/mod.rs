@@ -9,7 +9,7 @@ mod walk;
 
 use std::borrow::Cow;
 
-use serde::de::{self, DeserializeSeed};
+use serde::de::DeserializeSeed;
 use serde_json::error::Category;
 
 use self::{
@@ -38,7 +38,7 @@ pub(super) struct Reading<'a> {
     memberships: Groups<'a, Member<'a>>,
 }
 
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug)]
 pub(super) struct Identity<'a> {
     pub(super) id: Cow<'a, str>,
     pub(super) primary: bool,
@@ -135,7 +135,7 @@ impl<'m, 'a> Reader<'m, 'a> {
         let reading = &mut self.reading;
         reading.identities.finish();
         reading.memberships.finish();
-        sort_and_keep_last(&mut reading.all, 0, |a, b| a.0.cmp(&b.0), |a, b| a.0 == b.0);
+        sort_and_keep_last(&mut reading.all, 0, |a, b| a.0.cmp(&b.0), |_, _| ());
         self.reading
     }
 
@@ -144,10 +144,10 @@ impl<'m, 'a> Reader<'m, 'a> {
         self.expected.get_or_insert(expected);
     }
 
-    fn wrong<E: de::Error>(&mut self, key: &str, expected: &'static str) -> E {
+    /// Notes that the value of this key is not what it should be.
+    fn blame(&mut self, key: &str, expected: &'static str) {
         self.fault.push(key.to_owned());
         self.note(expected);
-        E::custom(expected)
     }
 
     /// Says what is wrong. Only the shape's own words are used: those of `serde` quote the value,

@@ -121,8 +121,11 @@ impl<'a> Reader<'_, 'a> {
         while let Some(namespace) = map.next_key_seed(Key { prefix })? {
             let mark = self.reading.identities.mark();
             self.part(&mut map, &namespace, Place::Identities)?;
-            // `false` before `true`: where an id comes twice, it is primary if either is.
-            self.reading.identities.close(namespace, mark, Identity::cmp, |a, b| a.id == b.id);
+            // Where an id comes twice, it is primary if either is.
+            let merge = |former: &Identity<'_>, last: &mut Identity<'_>| {
+                last.primary |= former.primary;
+            };
+            self.reading.identities.close(namespace, mark, |a, b| a.id.cmp(&b.id), merge);
         }
         Ok(())
     }
@@ -137,7 +140,8 @@ impl<'a> Reader<'_, 'a> {
                     let raw = map.next_value::<&RawValue>()?.get();
                     id = json::text(raw);
                     if id.is_none() && raw != "null" {
-                        return Err(self.wrong("id", "a string or an integer"));
+                        self.blame(&key, "a string or an integer");
+                        return Err(Error::custom("another value"));
                     }
                 }
                 // Only a hint, so that its shape is nobody's concern.
@@ -159,7 +163,7 @@ impl<'a> Reader<'_, 'a> {
             let mark = self.reading.memberships.mark();
             self.part(&mut map, &namespace, Place::Memberships)?;
             let memberships = &mut self.reading.memberships;
-            memberships.close(namespace, mark, |a, b| a.id.cmp(&b.id), |a, b| a.id == b.id);
+            memberships.close(namespace, mark, |a, b| a.id.cmp(&b.id), |_, _| ());
         }
         Ok(())
     }
@@ -181,9 +185,13 @@ impl<'a> Reader<'_, 'a> {
         let mut at = None;
         while let Some(key) = map.next_key_seed(Key { prefix })? {
             match &*key {
-                "status" => status = self.status(map.next_value::<&RawValue>()?.get())?,
+                "status" => {
+                    let known = "realized, existing or exited";
+                    let read = self.word(&mut map, &key, known, Status::parse)?;
+                    status = read.unwrap_or(status);
+                }
                 "lastQualificationTime" => {
-                    at = self.moment(map.next_value::<&RawValue>()?.get())?;
+                    at = self.word(&mut map, &key, "a timestamp with an offset", time::micros)?;
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
@@ -194,22 +202,15 @@ impl<'a> Reader<'_, 'a> {
         Ok(())
     }
 
-    fn status<E: Error>(&mut self, raw: &str) -> Result<Status, E> {
-        match json::text(raw).as_deref() {
-            Some("realized") => Ok(Status::Realized),
-            Some("existing") => Ok(Status::Existing),
-            Some("exited") => Ok(Status::Exited),
-            None if raw == "null" => Ok(Status::Realized),
-            _ => Err(self.wrong("status", "realized, existing or exited")),
-        }
-    }
-
-    fn moment<E: Error>(&mut self, raw: &str) -> Result<Option<i64>, E> {
-        match json::text(raw).as_deref().and_then(time::parse) {
-            Some(at) => Ok(Some(at.as_microsecond())),
-            None if raw == "null" => Ok(None),
-            None => Err(self.wrong("lastQualificationTime", "a timestamp with an offset")),
-        }
+    /// Reads the value of this key as a string with a meaning; `None` for `null`.
+    fn word<A: MapAccess<'a>, T>(
+        &mut self,
+        map: &mut A,
+        key: &str,
+        expected: &'static str,
+        read: fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, A::Error> {
+        map.next_value_seed(Word(read)).inspect_err(|_| self.blame(key, expected))
     }
 
     /// Reads the value of this key as a part.
@@ -224,5 +225,32 @@ impl<'a> Reader<'_, 'a> {
             self.fault.push(key.to_owned());
         }
         result
+    }
+}
+
+/// A string with a meaning, or `null`.
+struct Word<T>(fn(&str) -> Option<T>);
+
+impl<'de, T> DeserializeSeed<'de> for Word<T> {
+    type Value = Option<T>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Option<T>, D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<T> Visitor<'_> for Word<T> {
+    type Value = Option<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Option<T>, E> {
+        (self.0)(text).map(Some).ok_or_else(|| E::custom("another string"))
+    }
+
+    fn visit_unit<E>(self) -> Result<Option<T>, E> {
+        Ok(None)
     }
 }

@@ -28,9 +28,11 @@ fn sample() -> String {
 }
 
 fn sample_spec() -> MappingSpec {
+    let named = |id| SegmentSpec { name: Some("not asked for".into()), ..segment(id) };
     MappingSpec {
         key: paths(&["identityMap.ecid"]),
-        ..spec(&["person.name", "person.birthDate", "personalEmail.address"], &[SILVER, GOLD])
+        segments: [SILVER, GOLD].map(named).into(),
+        ..spec(&["person.name", "person.birthDate", "personalEmail.address"], &[])
     }
 }
 

@@ -138,7 +138,7 @@ fn keys_are_matched_by_their_meaning() {
 #[test]
 fn of_duplicate_keys_the_last_counts_with_all_that_is_below_it() {
     let mapping = compile(spec(&["a.b", "a.c", "d"], &["s", "t"]));
-    let twice = r#"{"identityMap":{"crmid":[{"id":"old"}]},"identityMap":{"crmid":[{"id":"c1"}]},
+    let twice = r#"{"identityMap":{"crmid":[{"id":"old"}],"ecid":[{"id":"e"}]},"identityMap":{"crmid":[{"id":"c1"}]},
         "segmentMembership":{"x":{"s":{}}},
         "segmentMembership":{"ups":{"t":{}},"ups":{"s":{},"s":{"status":"exited"},"t":{},"t":null}},
         "a":{"b":1,"c":2},"a":{"c":3,"c":4},"d":1,"d":2}"#;

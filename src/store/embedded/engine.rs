@@ -142,7 +142,10 @@ impl Engine {
             return Ok(judgement.verdict);
         }
         if judgement.keep || before.is_none() {
-            self.keep(&mut update, before.is_some())?;
+            // A membership that changes now is new to an endpoint that confirmed an older version.
+            let changed = matches!(judgement.verdict, Verdict::Changed(_));
+            let now = if changed { row.version } else { update.received };
+            self.keep(&mut update, before.is_some(), now)?;
         }
         if was_dead && !row.dead {
             self.group.dead.insert(id, None);
@@ -152,7 +155,7 @@ impl Engine {
     }
 
     /// Merges what is to be kept of a record into what is known.
-    fn keep(&mut self, update: &mut Update, exists: bool) -> Result<(), StoreError> {
+    fn keep(&mut self, update: &mut Update, exists: bool, now: Micros) -> Result<(), StoreError> {
         let kept = match update.kept.take() {
             Some(kept) => kept,
             None => self
@@ -162,7 +165,7 @@ impl Engine {
                 .keep(),
         };
         let previous = if exists { self.known(&update.id)? } else { None };
-        let advanced = self.mapping.advance(previous.as_ref(), kept, update.received);
+        let advanced = self.mapping.advance(previous.as_ref(), kept, now);
         if advanced.exits_by_absence > 0 {
             self.metrics.exits_by_absence.inc_by(advanced.exits_by_absence.into());
         }

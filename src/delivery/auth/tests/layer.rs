@@ -1,4 +1,7 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    num::NonZeroU32,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use futures_util::future::join_all;
 use tower::{Layer, ServiceExt};
@@ -100,14 +103,16 @@ async fn a_repetition_waits_for_its_turn_in_the_rate_limit() {
     let tokens = server.source();
     let first = tokens.token().await.unwrap();
     tokens.accept(first.generation());
-    let one = 1.try_into().unwrap();
+    let one = NonZeroU32::MIN;
     let pace = RateLimitSettings { num: one, per: Duration::from_secs(3), burst: one };
-    let rate = RateLimiter::new(pace);
-    rate.take().await; // the slot of the request itself
-    let auth = oauth2(tokens).paced(Some(rate)).layer(endpoint);
+    let pace = RateLimiter::new(pace);
+    let auth = oauth2(tokens).paced_by(Some(pace.clone())).layer(endpoint);
+    pace.take().await;
     let begun = Instant::now();
     assert_eq!(send(&auth).await, 200);
     assert!(begun.elapsed() >= Duration::from_secs(3));
+    assert_eq!(send(&auth).await, 200);
+    assert!(begun.elapsed() < Duration::from_secs(6), "only repetitions take slots here");
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,14 +14,17 @@ async fn an_endpoint_answer_closes_the_gate_and_is_returned() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tls_failures_and_a_refused_client_close_the_gate() {
-    let gate = new_gate();
-    let _ = send(&gate, Err(AttemptError::Tls("expired".to_owned()))).await;
-    assert_eq!(gate.status().reason, Some(Reason::Tls));
-    let gate = new_gate();
+async fn what_no_profile_can_help_closes_the_gate() {
     let refused = TokenError::Refused("invalid_client".to_owned());
-    let _ = send(&gate, Err(AttemptError::Token(refused))).await;
-    assert_eq!(gate.status().reason, Some(Reason::Token));
+    for (error, reason) in [
+        (AttemptError::Tls("expired".to_owned()), Reason::Tls),
+        (AttemptError::Secret("cannot read the secret file".to_owned()), Reason::Secret),
+        (AttemptError::Token(refused), Reason::Token),
+    ] {
+        let gate = new_gate();
+        let _ = send(&gate, Err(error)).await;
+        assert_eq!(gate.status().reason, Some(reason));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -199,3 +199,17 @@ async fn probes_of_one_closing_have_the_same_number() {
     send(&gate, answer(403)).await.unwrap();
     assert_ne!(next_probe(&gate).await.closure(), closure);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_is_good_for_one_attempt() {
+    let gate = new_gate();
+    send(&gate, answer(403)).await.unwrap();
+    let trail = Trail::of_probe(next_probe(&gate).await);
+    let script = Script::of([answer(403)]);
+    let service = behind(&gate, &script);
+    service.clone().oneshot(request_with(&trail)).await.unwrap();
+    let _second = next_probe(&gate).await;
+    let result = service.oneshot(request_with(&trail)).await;
+    assert!(matches!(result, Err(AttemptError::GateClosed)));
+    assert_eq!(script.calls(), 1);
+}

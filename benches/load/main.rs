@@ -1,0 +1,165 @@
+//! The whole sink under load, beside a bare hyper client that sends the same bodies with the same
+//! concurrency to the same endpoint.
+//!
+//! The sink and the endpoint are processes of their own, so that the CPU time of each is known; all
+//! share the cores of this machine. `LOAD_PROFILES` says how many profiles there are (default
+//! 200,000), `LOAD_UPDATES` how many updates are sent of what is known (default 1,000,000).
+
+mod client;
+mod process;
+mod sender;
+
+use std::time::{Duration, Instant};
+
+use process::{Endpoint, Sink};
+use profile_http::sample::{NAMESPACE, SEGMENTS, Samples};
+use sender::Sender;
+
+/// Requests at once, of the sink and of the bare client.
+const CONCURRENCY: usize = 32;
+
+/// Profiles a second whose latency is measured.
+const PACE: u32 = 1000;
+
+fn main() {
+    // `cargo bench` passes flags for harnesses that know them; `cargo test` runs benches too.
+    if std::env::args().any(|arg| arg == "--test") {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(run());
+}
+
+async fn run() {
+    let profiles = number("LOAD_PROFILES", 200_000);
+    let updates = number("LOAD_UPDATES", 1_000_000);
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    println!("{profiles} profiles of about 900 bytes, concurrency {CONCURRENCY}, {cores} cores\n");
+    delivery(profiles, updates).await;
+    for retain in ["mapped", "profile"] {
+        known(profiles, updates, retain).await;
+    }
+}
+
+/// Every profile is new and delivered once; then the pace of updates and the latency.
+async fn delivery(profiles: u32, updates: u32) {
+    let endpoint = Endpoint::start();
+    let mut samples = Samples::new(1, profiles);
+    let followed = (0..profiles).filter(|profile| Samples::is_followed(*profile)).count();
+
+    let body = samples.update(0).json;
+    let bare = client::run(endpoint.address, &body, followed, CONCURRENCY).await;
+    row("bare hyper client", "requests", followed, bare.wall, bare.cpu);
+
+    let mut samples = Samples::new(1, profiles);
+    let sink = Sink::start(&endpoint, &options("mapped", true)).await;
+    let sender = Sender::new(sink.address);
+    let taken = endpoint.taken().await;
+    let (cpu, started) = (sink.cpu(), now());
+    let records = (0..profiles).map(|profile| samples.update(profile).json);
+    sender.send(records).await;
+    endpoint.wait_taken(taken + followed as u64).await;
+    let (wall, cpu) = (started.elapsed(), sink.cpu() - cpu);
+    row("sink, delivered", "requests", followed, wall, cpu);
+    let ratio = cpu.as_secs_f64() / bare.cpu.as_secs_f64();
+    println!("  a delivered profile costs {ratio:.2} times the CPU of the bare client's request\n");
+
+    latency(&mut samples, &endpoint, &sink, &sender).await;
+    irrelevant(&mut samples, updates, &sink, &sender, "irrelevant updates, retain: mapped").await;
+    sink.stop().await;
+}
+
+/// The time from acknowledged to delivered, at a steady pace.
+async fn latency(samples: &mut Samples, endpoint: &Endpoint, sink: &Sink, sender: &Sender) {
+    let mut relevant = samples.clone().with_relevant(1.0);
+    endpoint.forget_latency().await;
+    let cpu = sink.cpu();
+    let mut ticks = tokio::time::interval(Duration::from_millis(10));
+    let started = now();
+    let mut sent = 0;
+    while started.elapsed() < Duration::from_secs(5) {
+        ticks.tick().await;
+        let records: Vec<_> = (0..PACE / 100).filter_map(|_| relevant.next()).collect();
+        sent += records.len();
+        sender.send(records.into_iter().map(|sample| sample.json)).await;
+    }
+    let (wall, cpu) = (started.elapsed(), sink.cpu() - cpu);
+    row("sink, at a steady pace", "updates", sent, wall, cpu);
+    let (p50, p99) = endpoint.latency_ms().await;
+    println!("  from accepted to delivered: p50 {p50:.1} ms, p99 {p99:.1} ms\n");
+    *samples = relevant.with_relevant(0.0);
+}
+
+async fn irrelevant(samples: &mut Samples, updates: u32, sink: &Sink, sender: &Sender, what: &str) {
+    let mut random = fastrand::Rng::with_seed(3);
+    let profiles = samples.profiles();
+    let (cpu, started) = (sink.cpu(), now());
+    let records = (0..updates).map(|_| samples.update(random.u32(..profiles)).json);
+    sender.send(records).await;
+    row(what, "updates", updates as usize, started.elapsed(), sink.cpu() - cpu);
+    println!();
+}
+
+/// Updates of what is known but not exported, so that nothing else runs.
+async fn known(profiles: u32, updates: u32, retain: &str) {
+    let endpoint = Endpoint::start();
+    let sink = Sink::start(&endpoint, &options(retain, false)).await;
+    let sender = Sender::new(sink.address);
+    let mut samples = Samples::new(2, profiles).with_relevant(0.0);
+    let records: Vec<_> = (0..profiles).map(|profile| samples.update(profile).json).collect();
+    let (cpu, started) = (sink.cpu(), now());
+    sender.send(records.iter().cloned()).await;
+    let what = format!("new profiles, retain: {retain}");
+    row(&what, "updates", profiles as usize, started.elapsed(), sink.cpu() - cpu);
+
+    let mut random = fastrand::Rng::with_seed(3);
+    let (cpu, started) = (sink.cpu(), now());
+    sender.send((0..updates).map(|_| records[random.usize(..records.len())].clone())).await;
+    let what = format!("identical updates, retain: {retain}");
+    row(&what, "updates", updates as usize, started.elapsed(), sink.cpu() - cpu);
+    drop(records);
+    if retain == "profile" {
+        let what = "updates in unmapped parts, retain: profile";
+        irrelevant(&mut samples, updates, &sink, &sender, what).await;
+    }
+    sink.stop().await;
+}
+
+/// The sink's options besides its endpoint; `followed` says whether the samples are exported.
+fn options(retain: &str, followed: bool) -> String {
+    let segments = if followed {
+        SEGMENTS.map(|(id, _)| id).join(", ")
+    } else {
+        "a-segment-of-nobody".to_owned()
+    };
+    format!(
+        "    profile: {{ key: identityMap.{NAMESPACE} }}\n    export:\n      \
+         attributes: [person.name, personalEmail.address, loyalty.tier]\n      \
+         segments: [{segments}]\n    request: {{ concurrency: {CONCURRENCY} }}\n    \
+         state: {{ retain: {retain} }}\n"
+    )
+}
+
+fn row(what: &str, unit: &str, count: usize, wall: Duration, cpu: Duration) {
+    let count = count as f64;
+    let rate = count / wall.as_secs_f64();
+    let each = cpu.as_secs_f64() * 1e6 / count;
+    println!(
+        "{what:<44} {rate:>9.0} {unit}/s {each:>7.1} CPU s per million {:>9.0} a second of one core",
+        1e6 / each
+    );
+}
+
+#[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn number(name: &str, default: u32) -> u32 {
+    let set = std::env::var(name).ok().and_then(|text| text.parse().ok());
+    set.unwrap_or(default)
+}

@@ -1,0 +1,151 @@
+//! The sink and the endpoint as processes.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A process that ends, by its id, when this is dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub(crate) struct Endpoint {
+    pub(crate) address: SocketAddr,
+    _process: Running,
+}
+
+impl Endpoint {
+    pub(crate) fn start() -> Self {
+        let address = free_address();
+        let child = Command::new(env!("CARGO_BIN_EXE_profile-http"))
+            .args(["endpoint", "--quiet", "--address", &address.to_string()])
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut child = child.expect("the program was built");
+        wait_for(&mut child, "listening");
+        Self { address, _process: Running(child) }
+    }
+
+    /// Profiles that it took.
+    pub(crate) async fn taken(&self) -> u64 {
+        self.stats().await["taken"].as_u64().expect("a number")
+    }
+
+    pub(crate) async fn wait_taken(&self, count: u64) {
+        while self.taken().await < count {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// From when a version was minted to when it arrived: median and 99th percentile.
+    pub(crate) async fn latency_ms(&self) -> (f64, f64) {
+        let stats = self.stats().await;
+        let of = |name: &str| stats["latency_ms"][name].as_f64().expect("a number");
+        (of("p50"), of("p99"))
+    }
+
+    /// Measures latency anew from now on.
+    pub(crate) async fn forget_latency(&self) {
+        self.get("/_stats?forget=latency").await;
+    }
+
+    async fn stats(&self) -> Value {
+        self.get("/_stats").await
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+        let uri = format!("http://{}{path}", self.address).parse().expect("a URL");
+        let answer = client.get(uri).await.expect("an answer");
+        let text = answer.into_body().collect().await.expect("a body").to_bytes();
+        serde_json::from_slice(&text).expect("JSON")
+    }
+}
+
+pub(crate) struct Sink {
+    pub(crate) address: SocketAddr,
+    process: Running,
+    _dir: TempDir,
+}
+
+impl Sink {
+    /// Starts a sink with an HTTP source; `options` are lines of YAML.
+    pub(crate) async fn start(endpoint: &Endpoint, options: &str) -> Self {
+        let address = free_address();
+        let dir = tempfile::tempdir().expect("a directory");
+        let config = dir.path().join("load.yaml");
+        let text = format!(
+            "data_dir: {}\nsources:\n  in: {{ type: http_server, address: '{address}' }}\n\
+             sinks:\n  load:\n    type: profile_http\n    inputs: [in]\n    \
+             http_endpoint: http://{}/profiles\n{options}",
+            dir.path().join("data").display(),
+            endpoint.address
+        );
+        std::fs::write(&config, text).expect("a writable directory");
+        let child = Command::new(env!("CARGO_BIN_EXE_profile-http"))
+            .arg("run")
+            .arg("-c")
+            .arg(&config)
+            .env("PROFILE_HTTP_LOG", "info")
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut child = child.expect("the program was built");
+        wait_for(&mut child, "listening");
+        Self { address, process: Running(child), _dir: dir }
+    }
+
+    /// CPU time used until now, in user and kernel mode.
+    pub(crate) fn cpu(&self) -> Duration {
+        cpu(self.process.0.id())
+    }
+
+    pub(crate) async fn stop(mut self) {
+        let id = self.process.0.id().to_string();
+        let _ = Command::new("kill").args(["-TERM", &id]).status();
+        let _ = self.process.0.wait();
+    }
+}
+
+/// CPU time of a process, from the kernel's own account (proc(5), `stat`).
+pub(crate) fn cpu(process: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("Linux");
+    let fields = stat.rsplit(')').next().expect("the fields after the name");
+    let ticks = |index: usize| -> u32 {
+        fields.split_whitespace().nth(index).and_then(|field| field.parse().ok()).expect("ticks")
+    };
+    // utime and stime, the 14th and 15th of all fields, in hundredths of a second.
+    Duration::from_millis(10) * (ticks(11) + ticks(12))
+}
+
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("an address")
+}
+
+/// Waits for a line on stderr, and goes on reading it so that the process never blocks on it.
+fn wait_for(child: &mut Child, text: &str) {
+    let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    let found = lines.by_ref().map_while(Result::ok).any(|line| line.contains(text));
+    assert!(found, "the process ended");
+    std::thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            if line.contains("WARN") || line.contains("ERROR") {
+                eprintln!("{line}");
+            }
+        }
+    });
+}

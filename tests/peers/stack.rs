@@ -1,0 +1,84 @@
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::{HeaderMap, Method, Request, StatusCode};
+use profile_http::{
+    delivery::{
+        AuthSettings, BackoffSettings, Classes, ClientAuth, Deliver, DeliverySettings, Gate,
+        RequestSettings,
+        auth::{AuthLayer, TokenSource},
+        stack, token_transport,
+    },
+    endpoint::TlsSettings,
+    telemetry::Component,
+};
+use tower::ServiceExt;
+
+use crate::{nginx::Nginx, oidc::Oidc};
+
+/// A stack that delivers to nginx with tokens of the OAuth2 server.
+fn deliver(nginx: &Nginx, oidc: &Oidc, component: &Arc<Component>) -> (Deliver, TokenSource) {
+    let oauth2 = oidc.settings(ClientAuth::Body);
+    let settings = DeliverySettings {
+        endpoint: nginx.url("/profiles").parse().unwrap(),
+        method: Method::POST,
+        headers: HeaderMap::new(),
+        auth: AuthSettings::OAuth2(Box::new(oauth2.clone())),
+        request: RequestSettings {
+            timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(5),
+            deadline: Duration::from_secs(30),
+            concurrency: 20,
+            rate_limit: None,
+            retry: BackoffSettings {
+                attempts: 3,
+                initial: Duration::from_millis(200),
+                max_duration: Duration::from_secs(10),
+            },
+            retry_after_max: Duration::from_mins(5),
+            classes: Classes::default(),
+        },
+        tls: TlsSettings { ca_file: Some(nginx.ca_file()), ..TlsSettings::default() },
+    };
+    let transport = token_transport(&oauth2).unwrap();
+    let tokens = TokenSource::new(oauth2, transport, component.clone()).unwrap();
+    let auth = AuthLayer::new(&settings.auth, Some(tokens.clone())).unwrap();
+    let gate = Gate::new(settings.request.retry_after_max, component.clone());
+    let stack = stack(&settings, &gate, |rate| auth.paced_by(rate.cloned()), component).unwrap();
+    (stack.service, tokens)
+}
+
+#[tokio::test]
+async fn a_token_that_is_revoked_while_deliveries_go_on_costs_none_of_them() {
+    let Some(oidc) = Oidc::start(600) else { return };
+    let protected = format!(
+        "location / {{ auth_request /allowed; try_files /none =204; }}
+        location = /allowed {{
+            internal;
+            proxy_pass {};
+            proxy_pass_request_body off;
+            proxy_set_header Content-Length \"\";
+        }}",
+        oidc.address()
+    );
+    let Some(nginx) = Nginx::start(&protected) else { return };
+    let component = Component::detached();
+    let (service, tokens) = deliver(&nginx, &oidc, &component);
+    let burst = async || {
+        let answers = join_all((0..200).map(|_| {
+            let request = Request::post(nginx.url("/profiles")).body(Bytes::from("{}")).unwrap();
+            service.clone().oneshot(request)
+        }));
+        for answer in answers.await {
+            assert_eq!(answer.unwrap().status(), StatusCode::NO_CONTENT);
+        }
+    };
+    burst().await;
+    let token = tokens.token().await.unwrap();
+    let (_, token) = token.authorization().to_str().unwrap().split_once(' ').unwrap();
+    oidc.revoke(token).await;
+    burst().await;
+    assert_eq!(oidc.grants().await, 2);
+    assert!(component.responses(401).get() >= 1, "nginx rejected the revoked token");
+}

@@ -21,6 +21,9 @@ use crate::{
     telemetry::Component,
 };
 
+/// Deliveries that pause while others go, at most.
+const PAUSING: usize = 1024;
+
 /// What a dispatcher is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -129,7 +132,9 @@ impl<S: Store> Work<S> {
                 Admission::Probe(probe) => return self.probe(probe).await,
                 Admission::Open { allowance } => allowance,
             };
-            let limit = self.dispatcher.concurrency.min(allowance);
+            // Who pauses between two attempts holds no permit.
+            let pausing = self.dispatcher.stack.pauses.count().min(PAUSING);
+            let limit = self.dispatcher.concurrency.min(allowance) + pausing;
             let room = limit.saturating_sub(self.deliveries.len());
             if room == 0 {
                 return Ok(Wait::Answers);
@@ -200,7 +205,7 @@ impl<S: Store> Work<S> {
         wait: Wait,
         phase: &mut watch::Receiver<Phase>,
     ) -> Result<(), StoreError> {
-        let Dispatcher { store, gate, .. } = &mut self.dispatcher;
+        let Dispatcher { store, gate, stack, .. } = &mut self.dispatcher;
         // `None` waits for ever.
         let (due, gate_changes, until) = match wait {
             Wait::Due(next_in) => (true, true, next_in.map(|wait| Instant::now() + wait)),
@@ -220,6 +225,7 @@ impl<S: Store> Work<S> {
                 }
                 Ok(())
             }
+            () = stack.pauses.began() => Ok(()),
             () = gate.changed(), if gate_changes => Ok(()),
             () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => Ok(()),
             Ok(()) = phase.changed() => Ok(()),

@@ -5,6 +5,7 @@
 mod support;
 
 mod crash;
+mod explain;
 mod gate;
 mod main_job;
 mod outage;

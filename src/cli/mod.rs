@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod demo;
 mod endpoint;
 mod explain;
 mod failure;
@@ -38,6 +39,7 @@ enum Command {
     Validate(validate::Args),
     Explain(explain::Args),
     Endpoint(endpoint::Args),
+    Demo(demo::Args),
 }
 
 impl Cli {
@@ -51,12 +53,16 @@ impl Cli {
 
     async fn call(self) -> Result<(), Failure> {
         let env = Env::of_process();
-        logs::init(self.log_format, env.get("PROFILE_HTTP_LOG")).map_err(Failure::of)?;
+        // What a demo has to say, it shows itself.
+        let usual = matches!(self.command, Command::Demo(_)).then_some("warn");
+        let filter = env.get("PROFILE_HTTP_LOG").or(usual);
+        logs::init(self.log_format, filter).map_err(Failure::of)?;
         match self.command {
             Command::Run(args) => run::run(args, &env).await,
             Command::Validate(args) => validate::run(args, &env),
             Command::Explain(args) => explain::run(args, &env).await,
             Command::Endpoint(args) => endpoint::run(args).await.map_err(Failure::of),
+            Command::Demo(args) => demo::run(args).await,
         }
     }
 }

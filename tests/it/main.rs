@@ -5,6 +5,7 @@
 mod support;
 
 mod crash;
+mod demo;
 mod explain;
 mod gate;
 mod main_job;

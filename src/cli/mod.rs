@@ -2,6 +2,7 @@
 
 mod demo;
 mod endpoint;
+mod explain;
 mod failure;
 mod run;
 mod validate;
@@ -15,7 +16,7 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 pub(crate) use failure::Failure;
 use profile_http::{
-    config::{self, ConfigErrors, Env, Plan},
+    config::{self, ConfigErrors, Env, Plan, SinkPlan},
     telemetry::logs::{self, LogFormat},
 };
 
@@ -36,6 +37,7 @@ pub(crate) struct Cli {
 enum Command {
     Run(run::Args),
     Validate(validate::Args),
+    Explain(explain::Args),
     Endpoint(endpoint::Args),
     Demo(demo::Args),
 }
@@ -58,6 +60,7 @@ impl Cli {
         match self.command {
             Command::Run(args) => run::run(args, &env).await,
             Command::Validate(args) => validate::run(args, &env),
+            Command::Explain(args) => explain::run(args, &env).await,
             Command::Endpoint(args) => endpoint::run(args).await.map_err(Failure::of),
             Command::Demo(args) => demo::run(args).await,
         }
@@ -77,6 +80,23 @@ impl ConfigArgs {
     /// The plan of the configuration.
     pub(crate) fn load(&self, env: &Env) -> Result<Plan, ConfigErrors> {
         config::load(&config::select(&self.files, env)?, env)
+    }
+}
+
+/// The sink of this name; the only one where none is named.
+pub(crate) fn sink<'a>(plan: &'a Plan, name: Option<&str>) -> Result<&'a SinkPlan, Failure> {
+    let names = || plan.sinks.iter().map(|sink| sink.name.as_str());
+    let all = || names().collect::<Vec<_>>().join(", ");
+    match (name, &plan.sinks[..]) {
+        (None, [only]) => Ok(only),
+        (None, _) => Err(Failure::Other(format!("name a sink with --sink: {}", all()))),
+        (Some(name), sinks) => sinks.iter().find(|sink| sink.name == name).ok_or_else(|| {
+            let known = match config::nearest(name, names()) {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None => format!("the sinks are: {}", all()),
+            };
+            Failure::Other(format!("there is no sink named `{name}`; {known}"))
+        }),
     }
 }
 

@@ -6,6 +6,7 @@ mod support;
 
 mod crash;
 mod demo;
+mod explain;
 mod gate;
 mod main_job;
 mod outage;

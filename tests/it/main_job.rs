@@ -313,7 +313,7 @@ async fn unmapped_segments_are_sent_only_on_demand() {
     });
 
     let mut job = Job::start(mapping).await;
-    assert_eq!(job.pipe(std::slice::from_ref(&record)), [export.clone()]);
+    assert_eq!(job.pipe(std::slice::from_ref(&record)), std::slice::from_ref(&export));
 
     let mut job = Job::start(&format!("{mapping}      unmapped_segments: true\n")).await;
     let export = with(export, "/segmentMembership/ups/u1", member("realized"));

@@ -136,14 +136,12 @@ impl Process {
     /// Waits for a line on stderr that contains `text`, and returns it.
     pub(crate) fn wait_for(&mut self, text: &str) -> String {
         loop {
-            match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) => {
-                    self.seen.push(line.clone());
-                    if line.contains(text) {
-                        return line;
-                    }
-                }
-                Err(_) => panic!("no line with {text:?} among:\n{}", self.seen.join("\n")),
+            let Ok(line) = self.lines.recv_timeout(PATIENCE) else {
+                panic!("no line with {text:?} among:\n{}", self.seen.join("\n"))
+            };
+            self.seen.push(line.clone());
+            if line.contains(text) {
+                return line;
             }
         }
     }

@@ -1,10 +1,11 @@
 //! A sink: it projects the records of its sources by its mapping and commits them to its store.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::metrics::counter::Counter;
 
 use crate::{
+    clock::Micros,
     profile::Mapping,
     record::{Ack, Batch, Record, Unavailable},
     store::{InvalidRecord, Store, Update, Verdict, embedded::EmbeddedStore},
@@ -17,6 +18,9 @@ const STRIDE: usize = 64;
 /// Bytes of an invalid record that are kept.
 const EXCERPT_BYTES: usize = 4096;
 
+/// How often at most it is said that records are invalid.
+const COMPLAINT_MICROS: Micros = 10_000_000;
+
 /// The taking half of a sink. Clones share it.
 #[derive(Clone)]
 pub struct Sink(Arc<Inner>);
@@ -26,6 +30,7 @@ struct Inner {
     store: EmbeddedStore,
     metrics: Arc<Component>,
     verdicts: Verdicts,
+    complaints: Complaints,
 }
 
 /// The counters of verdicts.
@@ -49,7 +54,8 @@ impl Sink {
             invalid: metrics.updates("invalid"),
             discarded: metrics.discarded(false, "invalid_record"),
         };
-        Self(Arc::new(Inner { mapping, store, metrics, verdicts }))
+        let complaints = Complaints::default();
+        Self(Arc::new(Inner { mapping, store, metrics, verdicts, complaints }))
     }
 
     /// Returns once all of the batch is committed, invalid records included.
@@ -65,6 +71,7 @@ impl Sink {
         }
         let Taking { updates, invalid, origins } = taking;
         let mut ack = Ack { invalid: invalid.len() as u64, ..Ack::default() };
+        let mut first = invalid.first().cloned();
         let unavailable = |error: crate::store::StoreError| Unavailable(error.to_string());
         let verdicts = self.0.store.apply(updates, invalid).await.map_err(unavailable)?;
         let mut misfits = Vec::new();
@@ -82,10 +89,14 @@ impl Sink {
             }
         }
         if !misfits.is_empty() {
+            first = first.or_else(|| misfits.first().cloned());
             ack.invalid += misfits.len() as u64;
             self.0.store.apply(Vec::new(), misfits).await.map_err(unavailable)?;
         }
         self.0.verdicts.count(&ack);
+        if let Some(first) = first {
+            self.0.complaints.say(self.0.metrics.name(), &first, ack.invalid);
+        }
         Ok(ack)
     }
 
@@ -140,6 +151,32 @@ impl Verdicts {
         self.stale.inc_by(ack.stale);
         self.invalid.inc_by(ack.invalid);
         self.discarded.inc_by(ack.invalid);
+    }
+}
+
+/// Says that records are invalid: at once, then now and then, so that a sender of nothing else
+/// does not fill the log.
+#[derive(Default)]
+struct Complaints(Mutex<Said>);
+
+#[derive(Default)]
+struct Said {
+    /// When it was last said.
+    at: Micros,
+    /// Invalid records since then.
+    since: u64,
+}
+
+impl Complaints {
+    fn say(&self, sink: &str, first: &InvalidRecord, records: u64) {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        said.since += records;
+        if first.received.abs_diff(said.at) >= COMPLAINT_MICROS {
+            let records = std::mem::take(&mut said.since);
+            said.at = first.received;
+            let InvalidRecord { source, place, reason, .. } = first;
+            tracing::warn!(sink, source, records, place, reason, "invalid records are set aside");
+        }
     }
 }
 

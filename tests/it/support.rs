@@ -20,7 +20,7 @@ use hyper_util::{
 use tempfile::TempDir;
 
 /// Longer than anything here takes when it works.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A directory with a configuration and a store.
 pub(crate) struct Site {

@@ -189,6 +189,17 @@ async fn a_store_that_cannot_be_made_is_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_store_that_cannot_be_read_is_an_error() {
+    let place = Place::new().await;
+    Process::run_to_end(&place.config, "");
+    place.site.write("data/crm/version", "something else");
+    let message = place.fails(FAILURE);
+    has(&message, &["sink crm: cannot open the store at", "cannot be read", "move it away"]);
+    fs::rename(place.site.path("data/crm"), place.site.path("away")).unwrap();
+    place.runs();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_address_in_use_is_an_error() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

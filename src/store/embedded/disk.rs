@@ -58,7 +58,10 @@ impl Disk {
         let failed = |error: fjall::Error| match error {
             fjall::Error::Locked => StoreError::Locked { path: shown.clone() },
             fjall::Error::Io(error) => unopened(error.to_string()),
-            error => unopened(format!("{error:?}")),
+            error => unopened(format!(
+                "it cannot be read ({error:?}); if it is damaged, restore it or move it away: a \
+                 new store exports every profile with its next update"
+            )),
         };
         std::fs::create_dir_all(path).map_err(|error| {
             unopened(if path.exists() {

@@ -1,8 +1,8 @@
 //! Where records come from: what is taken, what is set aside, and how a run ends.
 
 use std::{
-    io::Write,
-    net::SocketAddr,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
 };
 
@@ -248,6 +248,34 @@ async fn what_was_acknowledged_before_a_stop_is_delivered_once() {
     }
     let report = place.endpoint.report();
     assert_eq!((report.duplicates, report.order_violations), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_request_that_is_under_way_at_a_signal_is_still_answered() {
+    let place = Place::new().await;
+    let (mut process, _) = place.listen();
+    let mut stream = TcpStream::connect(place.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let body = record(1, 1);
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: sink\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = [0; 25];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100 Continue\r\n\r\n", "the body is waited for");
+    process.signal("TERM");
+    process.wait_for("stopping");
+    stream.write_all(body.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    let (status, log) = process.wait();
+    assert!(status.success(), "{log}");
+
+    Process::run_to_end(&place.stdin(), "");
+    assert_eq!(place.endpoint.report().taken, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

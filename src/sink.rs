@@ -94,8 +94,11 @@ impl Sink {
             self.0.store.apply(Vec::new(), misfits).await.map_err(unavailable)?;
         }
         self.0.verdicts.count(&ack);
-        if let Some(first) = first {
-            self.0.complaints.say(self.0.metrics.name(), &first, ack.invalid);
+        if let Some(InvalidRecord { source, place, reason, received, .. }) = first
+            && let Some(records) = self.0.complaints.due(received, ack.invalid)
+        {
+            let sink = self.0.metrics.name();
+            tracing::warn!(sink, source, records, place, reason, "invalid records are set aside");
         }
         Ok(ack)
     }
@@ -154,8 +157,8 @@ impl Verdicts {
     }
 }
 
-/// Says that records are invalid: at once, then now and then, so that a sender of nothing else
-/// does not fill the log.
+/// Decides when it is said that records are invalid: at once, then now and then, so that a sender
+/// of nothing else does not fill the log.
 #[derive(Default)]
 struct Complaints(Mutex<Said>);
 
@@ -168,15 +171,16 @@ struct Said {
 }
 
 impl Complaints {
-    fn say(&self, sink: &str, first: &InvalidRecord, records: u64) {
+    /// How many records to speak of now that there are `records` more, if it is time.
+    fn due(&self, now: Micros, records: u64) -> Option<u64> {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         said.since += records;
-        if first.received.abs_diff(said.at) >= COMPLAINT_MICROS {
-            let records = std::mem::take(&mut said.since);
-            said.at = first.received;
-            let InvalidRecord { source, place, reason, .. } = first;
-            tracing::warn!(sink, source, records, place, reason, "invalid records are set aside");
+        // The clock may also have been set back.
+        if now.abs_diff(said.at) < COMPLAINT_MICROS {
+            return None;
         }
+        said.at = now;
+        Some(std::mem::take(&mut said.since))
     }
 }
 
@@ -189,5 +193,21 @@ fn invalid_record(batch: &Batch, record: &Record, reason: String) -> InvalidReco
         reason,
         received: batch.received,
         excerpt: bytes::Bytes::copy_from_slice(excerpt),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invalid_records_are_spoken_of_at_once_and_then_all_together_now_and_then() {
+        let complaints = Complaints::default();
+        let start = 1_700_000_000_000_000;
+        assert_eq!(complaints.due(start, 2), Some(2));
+        assert_eq!(complaints.due(start + 1, 3), None);
+        assert_eq!(complaints.due(start + COMPLAINT_MICROS - 1, 4), None);
+        assert_eq!(complaints.due(start + COMPLAINT_MICROS, 5), Some(12));
+        assert_eq!(complaints.due(start - COMPLAINT_MICROS, 1), Some(1), "the clock was set back");
     }
 }

@@ -8,5 +8,6 @@ mod crash;
 mod gate;
 mod main_job;
 mod outage;
+mod request;
 mod sources;
 mod start;

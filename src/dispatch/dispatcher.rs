@@ -184,7 +184,8 @@ impl<S: Store> Work<S> {
 
     /// Makes a dead letter of what cannot be rendered.
     fn bury(&mut self, claim: &Claim, reason: String) {
-        tracing::error!(profile = %claim.id, reason, "what is kept of a profile cannot be exported");
+        let sink = self.dispatcher.metrics.name();
+        tracing::error!(sink, profile = %claim.id, reason, "what is kept of a profile cannot be exported");
         let letter = DeadLetter {
             version: claim.version,
             status: 0,
@@ -292,6 +293,7 @@ impl<S: Store> Work<S> {
             (Outcome::Refused(letter), _) => {
                 metrics.errors("request_refused", "sending").inc();
                 tracing::warn!(
+                    sink = metrics.name(),
                     profile = %finished.id,
                     version = finished.version,
                     status = letter.status,

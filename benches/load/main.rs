@@ -39,6 +39,7 @@ async fn run() {
     let updates = number("LOAD_UPDATES", 1_000_000);
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     println!("{profiles} profiles of about 900 bytes, concurrency {CONCURRENCY}, {cores} cores\n");
+    steady(profiles.min(100_000)).await;
     delivery(profiles, updates).await;
     for retain in ["mapped", "profile"] {
         known(profiles, updates, retain).await;
@@ -68,22 +69,23 @@ async fn delivery(profiles: u32, updates: u32) {
     let ratio = cpu.as_secs_f64() / bare.cpu.as_secs_f64();
     println!("  a delivered profile costs {ratio:.2} times the CPU of the bare client's request\n");
 
-    latency(&mut samples, &endpoint, &sink, &sender).await;
+    let mut samples = samples.with_relevant(0.0);
     irrelevant(&mut samples, updates, &sink, &sender, "irrelevant updates, retain: mapped").await;
     sink.stop().await;
 }
 
-/// The time from acknowledged to delivered, at a steady pace.
-async fn latency(samples: &mut Samples, endpoint: &Endpoint, sink: &Sink, sender: &Sender) {
-    let mut relevant = samples.clone().with_relevant(1.0);
-    endpoint.forget_latency().await;
-    let cpu = sink.cpu();
+/// The time from accepted to delivered, at a pace that leaves the machine air.
+async fn steady(profiles: u32) {
+    let endpoint = Endpoint::start();
+    let sink = Sink::start(&endpoint, &options("mapped", true)).await;
+    let sender = Sender::new(sink.address);
+    let mut samples = Samples::new(1, profiles).with_relevant(1.0);
     let mut ticks = tokio::time::interval(Duration::from_millis(10));
-    let started = now();
+    let (cpu, started) = (sink.cpu(), now());
     let mut sent = 0;
     while started.elapsed() < Duration::from_secs(5) {
         ticks.tick().await;
-        let records: Vec<_> = (0..PACE / 100).filter_map(|_| relevant.next()).collect();
+        let records: Vec<_> = samples.by_ref().take(PACE as usize / 100).collect();
         sent += records.len();
         sender.send(records.into_iter().map(|sample| sample.json)).await;
     }
@@ -91,7 +93,7 @@ async fn latency(samples: &mut Samples, endpoint: &Endpoint, sink: &Sink, sender
     row("sink, at a steady pace", "updates", sent, wall, cpu);
     let (p50, p99) = endpoint.latency_ms().await;
     println!("  from accepted to delivered: p50 {p50:.1} ms, p99 {p99:.1} ms\n");
-    *samples = relevant.with_relevant(0.0);
+    sink.stop().await;
 }
 
 async fn irrelevant(samples: &mut Samples, updates: u32, sink: &Sink, sender: &Sender, what: &str) {

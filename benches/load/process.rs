@@ -58,11 +58,6 @@ impl Endpoint {
         (of("p50"), of("p99"))
     }
 
-    /// Measures latency anew from now on.
-    pub(crate) async fn forget_latency(&self) {
-        self.get("/_stats?forget=latency").await;
-    }
-
     async fn stats(&self) -> Value {
         self.get("/_stats").await
     }

@@ -39,8 +39,9 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
+    /// Whether nothing is ready and there is room for so much that a scan is worth its while.
+    pub(super) fn is_worked_off(&self) -> bool {
+        self.ready.is_empty() && self.entries.len() <= CAPACITY / 8 * 7
     }
 
     pub(super) fn in_flight(&self) -> usize {

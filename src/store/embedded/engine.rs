@@ -209,7 +209,7 @@ impl Engine {
             });
         }
         claims.next_in = self.queue.next_in();
-        if self.queue.len() == 0 && self.overflowed && self.scan.is_none() {
+        if self.overflowed && self.scan.is_none() && self.queue.is_worked_off() {
             self.overflowed = false;
             self.scan = Some(Scan { after: None });
         }
@@ -261,11 +261,13 @@ impl Engine {
         Ok(())
     }
 
-    /// Makes dead letters of exactly these versions due again under the same version.
+    /// Makes refused versions due again unless their profiles have moved on.
     pub(super) fn revive(&mut self, versions: Vec<(ProfileId, u64)>) -> Result<(), StoreError> {
         for (id, version) in versions {
             let Some(before) = self.row(&id)? else { continue };
-            if !before.dead || before.version != version {
+            // A last export that was refused leaves no dead letter.
+            let refused = before.dead || (!before.due && !before.followed && before.offered);
+            if !refused || before.version != version || before.confirmed >= version {
                 continue;
             }
             let mut row = before;

@@ -139,7 +139,7 @@ fn stack(c: &mut Criterion) {
         Ok(auth) => auth,
         Err(error) => panic!("no authentication needs no file: {error}"),
     };
-    let whole = compose(&settings, &gate, Some(&limiter), &component, auth, NoOp);
+    let whole = compose(&settings, &gate, &component, auth, NoOp).service;
     measure(c, "stack", &whole);
     measure(c, "observe", &ObserveLayer::new(Arc::clone(&component)).layer(NoOp));
     measure(c, "deadline", &DeadlineLayer::new(request.deadline).layer(NoOp));

@@ -5,6 +5,12 @@ mod cli;
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
+
+// Records are allocated on one thread and freed on another, which the system's allocator does badly:
+// with it the sink takes a fifth more CPU time for each delivered profile.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -6,7 +6,6 @@ mod sinks;
 use std::{future::Future, sync::Arc, time::Duration};
 
 use futures_util::future::try_join_all;
-use prometheus_client::registry::Registry;
 use tokio::{
     net::TcpListener,
     task::JoinSet,
@@ -55,17 +54,17 @@ pub enum Ended {
 
 /// Runs the plan until `stop` resolves, or every source has ended and nothing is due.
 ///
-/// Nothing is started before all of it can be: stores are opened and addresses bound first.
+/// Nothing is started before all of it can be: stores are opened and addresses bound first. What
+/// happens is counted in `metrics`, which may be read meanwhile.
 pub async fn run(
     plan: Plan,
     limits: Limits,
-    registry: &mut Registry,
+    metrics: &Metrics,
     stop: impl Future<Output = ()>,
 ) -> Result<Ended, RunError> {
-    let metrics = Metrics::new(registry);
     let clock = Clock::system();
     let listeners = listen(&plan.sources).await?;
-    let mut running = start(&plan, &metrics, &clock)?;
+    let mut running = start(&plan, metrics, &clock)?;
 
     let stopping = CancellationToken::new();
     let mut sources = JoinSet::new();
@@ -200,14 +199,12 @@ impl Router {
 impl Intake for Router {
     async fn take(&self, batch: Batch) -> Result<Ack, Unavailable> {
         let acks = try_join_all(self.0.iter().map(|sink| sink.take(&batch))).await?;
-        let received = Ack { received: batch.records.len() as u64, ..Ack::default() };
-        Ok(acks.into_iter().fold(received, |sum, ack| Ack {
-            received: sum.received,
-            changed: sum.changed + ack.changed,
-            unchanged: sum.unchanged + ack.unchanged,
-            not_followed: sum.not_followed + ack.not_followed,
-            stale: sum.stale + ack.stale,
-            invalid: sum.invalid + ack.invalid,
-        }))
+        let received = batch.records.len() as u64;
+        let mut sum = acks.into_iter().fold(Ack::default(), |mut sum, ack| {
+            sum += ack;
+            sum
+        });
+        sum.received = received;
+        Ok(sum)
     }
 }

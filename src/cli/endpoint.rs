@@ -172,11 +172,15 @@ fn one_line(json: &[u8]) -> Cow<'_, [u8]> {
 }
 
 fn summarise(report: &Report) {
-    let Report { requests, taken, duplicates, profiles, order_violations, .. } = report;
-    let Report { refused, unauthorized, unreadable, .. } = report;
-    let resets = report.reset_before + report.reset_after;
-    eprintln!("{requests} requests brought {taken} versions of {profiles} profiles");
-    eprintln!("  {duplicates} of them came again, {order_violations} came after a newer one");
-    eprintln!("  {refused} requests were refused on purpose, {resets} connections were reset");
-    eprintln!("  {unauthorized} requests had no token that holds, {unreadable} no profile");
+    eprintln!(
+        "requests: {}; taken: {}, again: {}, after a newer version: {}; profiles: {}",
+        report.requests, report.taken, report.duplicates, report.order_violations, report.profiles,
+    );
+    eprintln!(
+        "refused: {}, reset: {}, without a valid token: {}, no profile: {}",
+        report.refused,
+        report.reset_before + report.reset_after,
+        report.unauthorized,
+        report.unreadable,
+    );
 }

@@ -1,6 +1,8 @@
 //! The commands, one file each.
 
+mod demo;
 mod endpoint;
+mod explain;
 mod failure;
 mod run;
 mod validate;
@@ -14,7 +16,7 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 pub(crate) use failure::Failure;
 use profile_http::{
-    config::{self, ConfigErrors, Env, Plan},
+    config::{self, ConfigErrors, Env, Plan, SinkPlan},
     telemetry::logs::{self, LogFormat},
 };
 
@@ -35,7 +37,9 @@ pub(crate) struct Cli {
 enum Command {
     Run(run::Args),
     Validate(validate::Args),
+    Explain(explain::Args),
     Endpoint(endpoint::Args),
+    Demo(demo::Args),
 }
 
 impl Cli {
@@ -49,11 +53,16 @@ impl Cli {
 
     async fn call(self) -> Result<(), Failure> {
         let env = Env::of_process();
-        logs::init(self.log_format, env.get("PROFILE_HTTP_LOG")).map_err(Failure::of)?;
+        // What a demo has to say, it shows itself.
+        let usual = matches!(self.command, Command::Demo(_)).then_some("warn");
+        let filter = env.get("PROFILE_HTTP_LOG").or(usual);
+        logs::init(self.log_format, filter).map_err(Failure::of)?;
         match self.command {
             Command::Run(args) => run::run(args, &env).await,
             Command::Validate(args) => validate::run(args, &env),
+            Command::Explain(args) => explain::run(args, &env).await,
             Command::Endpoint(args) => endpoint::run(args).await.map_err(Failure::of),
+            Command::Demo(args) => demo::run(args).await,
         }
     }
 }
@@ -71,6 +80,23 @@ impl ConfigArgs {
     /// The plan of the configuration.
     pub(crate) fn load(&self, env: &Env) -> Result<Plan, ConfigErrors> {
         config::load(&config::select(&self.files, env)?, env)
+    }
+}
+
+/// The sink of this name; the only one where none is named.
+pub(crate) fn sink<'a>(plan: &'a Plan, name: Option<&str>) -> Result<&'a SinkPlan, Failure> {
+    let names = || plan.sinks.iter().map(|sink| sink.name.as_str());
+    let all = || names().collect::<Vec<_>>().join(", ");
+    match (name, &plan.sinks[..]) {
+        (None, [only]) => Ok(only),
+        (None, _) => Err(Failure::Other(format!("name a sink with --sink: {}", all()))),
+        (Some(name), sinks) => sinks.iter().find(|sink| sink.name == name).ok_or_else(|| {
+            let known = match config::nearest(name, names()) {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None => format!("the sinks are: {}", all()),
+            };
+            Failure::Other(format!("there is no sink named `{name}`; {known}"))
+        }),
     }
 }
 

@@ -3,6 +3,7 @@ use std::{future::Future, io, time::Duration};
 use profile_http::{
     config::{self, Env},
     run::{Ended, Limits, run as run_plan},
+    telemetry::Metrics,
 };
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
@@ -38,7 +39,7 @@ pub(super) async fn run(args: Args, env: &Env) -> Result<(), Failure> {
         shutdown: Duration::from_secs(args.shutdown_limit_secs),
         drain: args.drain_limit_secs.map(Duration::from_secs),
     };
-    let ended = run_plan(plan, limits, &mut Registry::default(), stop).await;
+    let ended = run_plan(plan, limits, &Metrics::new(&mut Registry::default()), stop).await;
     match ended.map_err(Failure::of)? {
         Ended::Drained => tracing::info!("everything is delivered"),
         Ended::Stopped { waiting: 0 } => tracing::info!("stopped; nothing waits for delivery"),

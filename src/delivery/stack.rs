@@ -17,7 +17,7 @@ use super::{
     headers::HeadersLayer,
     observe::ObserveLayer,
     rate_limit::RateLimitLayer,
-    retry::RetryLayer,
+    retry::{Pauses, RetryLayer},
     timeout::TimeoutLayer,
 };
 use crate::{
@@ -42,6 +42,8 @@ pub struct Stack {
     pub service: Deliver,
     /// The slots that are left, where a pace is to be kept.
     pub rate: Option<RateLimiter>,
+    /// The deliveries that pause before another attempt.
+    pub pauses: Pauses,
 }
 
 /// Why a stack cannot be set up.
@@ -67,7 +69,6 @@ pub fn stack(
 ) -> Result<Stack, StackError> {
     let request = &settings.request;
     let transport = Transport::new(&settings.tls, request.connect_timeout, request.concurrency)?;
-    let rate = request.rate_limit.map(RateLimiter::new);
     let tokens = match &settings.auth {
         AuthSettings::OAuth2(oauth2) => {
             let transport = token_transport(oauth2)?;
@@ -76,8 +77,7 @@ pub fn stack(
         _ => None,
     };
     let auth = AuthLayer::new(&settings.auth, tokens)?;
-    let service = compose(settings, gate, rate.as_ref(), component, auth, wire(transport));
-    Ok(Stack { service, rate })
+    Ok(compose(settings, gate, component, auth, wire(transport)))
 }
 
 /// The layers of a stack above the wire.
@@ -87,11 +87,10 @@ pub fn stack(
 pub fn compose<S>(
     settings: &DeliverySettings,
     gate: &Gate,
-    rate: Option<&RateLimiter>,
     component: &Arc<Component>,
     auth: AuthLayer,
     wire: S,
-) -> Deliver
+) -> Stack
 where
     S: Service<Request<Bytes>, Response = Response<Bytes>, Error = AttemptError>,
     S: Clone + Send + Sync + 'static,
@@ -99,7 +98,10 @@ where
 {
     let request = &settings.request;
     let classes = &request.classes;
-    ServiceBuilder::new()
+    let rate = request.rate_limit.map(RateLimiter::new);
+    let retry = RetryLayer::new(request.retry, classes.clone(), Arc::clone(component));
+    let pauses = retry.pauses();
+    let service = ServiceBuilder::new()
         // One box for each call, at the very top, so that the type of the stack ends here.
         .layer(BoxCloneSyncService::layer())
         // Outermost, to see what became of the delivery as a whole.
@@ -108,12 +110,12 @@ where
         // call and does not.
         .layer(DeadlineLayer::new(request.deadline))
         // Outside the limits, so that a pause holds no permit and each repetition pays its slot.
-        .layer(RetryLayer::new(request.retry, classes.clone(), Arc::clone(component)))
+        .layer(retry)
         // Bounds the sockets too: the pool below has no limit of its own.
         .layer(ConcurrencyLayer::new(request.concurrency))
         // After the permit: slots that were taken by waiters would all be used at once when the
         // endpoint frees its permits.
-        .layer(option_layer(rate.cloned().map(RateLimitLayer::new)))
+        .layer(option_layer(rate.clone().map(RateLimitLayer::new)))
         // Last before anything is done about sending, so that what waited for permit and slot is
         // not sent when the gate has closed meanwhile.
         .layer(GateLayer::new(gate, classes.clone()))
@@ -122,10 +124,11 @@ where
         // Outside authentication, so that whatever signs a request sees it whole.
         .layer(HeadersLayer::new(settings.headers.clone()))
         // Inside the retries, so that each attempt goes with the token of its time.
-        .layer(auth.paced_by(rate.cloned()))
+        .layer(auth.paced_by(rate.clone()))
         // Below authentication, whose replays are requests like any other.
         .layer(AttemptLayer::new(Arc::clone(component)))
-        .service(wire)
+        .service(wire);
+    Stack { service, rate, pauses }
 }
 
 /// What token requests go through: apart from the sink's stack, whose permits may all be held by

@@ -21,6 +21,9 @@ use crate::{
     telemetry::Component,
 };
 
+/// Deliveries that pause while others go, at most.
+const PAUSING: usize = 1024;
+
 /// What a dispatcher is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -133,7 +136,9 @@ impl<S: Store> Work<S> {
                 Admission::Probe(probe) => return self.probe(probe).await,
                 Admission::Open { allowance } => allowance,
             };
-            let limit = self.dispatcher.concurrency.min(allowance);
+            // Who pauses between two attempts holds no permit.
+            let pausing = self.dispatcher.stack.pauses.count().min(PAUSING);
+            let limit = self.dispatcher.concurrency.min(allowance) + pausing;
             let room = limit.saturating_sub(self.deliveries.len());
             if room == 0 {
                 return Ok(Wait::Answers);
@@ -197,6 +202,7 @@ impl<S: Store> Work<S> {
     /// Makes a dead letter of what cannot be rendered.
     fn bury(&mut self, claim: &Claim, reason: String) {
         tracing::error!(profile = %claim.id, reason, "what is kept of a profile cannot be exported");
+        self.dispatcher.metrics.errors("render_failed", "processing").inc();
         let letter = DeadLetter {
             version: claim.version,
             status: 0,
@@ -217,7 +223,7 @@ impl<S: Store> Work<S> {
         wait: Wait,
         phase: &mut watch::Receiver<Phase>,
     ) -> Result<(), StoreError> {
-        let Dispatcher { store, gate, .. } = &mut self.dispatcher;
+        let Dispatcher { store, gate, stack, .. } = &mut self.dispatcher;
         // `None` waits for ever.
         let (due, until) = match wait {
             Wait::Due(next_in) => (true, next_in.map(|wait| Instant::now() + wait)),
@@ -232,6 +238,7 @@ impl<S: Store> Work<S> {
             Some(settled) = self.settling.join_next() => unpanicked(settled),
             () = store.wait_due(), if due => Ok(()),
             () = gate.changed() => Ok(()),
+            () = stack.pauses.began() => Ok(()),
             () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => Ok(()),
             Ok(()) = phase.changed() => Ok(()),
             // The first count of a store ends without anything becoming due.
@@ -295,7 +302,6 @@ impl<S: Store> Work<S> {
                 tracing::debug!(profile = %finished.id, version = finished.version, "delivered");
             }
             (Outcome::Refused(letter), _) => {
-                metrics.errors("request_refused", "sending").inc();
                 tracing::warn!(
                     profile = %finished.id,
                     version = finished.version,
@@ -307,7 +313,6 @@ impl<S: Store> Work<S> {
             }
             (_, None) => {}
             _ => {
-                metrics.errors("request_failed", "sending").inc();
                 tracing::debug!(
                     profile = %finished.id,
                     version = finished.version,

@@ -1,10 +1,10 @@
 //! A record: the JSON bytes of one profile with the place they came from, and the
 //! acknowledgement that a source waits for.
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{fmt, future::Future, ops::AddAssign, sync::Arc};
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Micros;
 
@@ -50,7 +50,7 @@ pub struct Batch {
 }
 
 /// What became of a batch once every sink has committed it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ack {
     /// Records in the batch. The other counts are summed over the sinks.
     pub received: u64,
@@ -64,6 +64,17 @@ pub struct Ack {
     pub stale: u64,
     /// Records that were set aside with a reason.
     pub invalid: u64,
+}
+
+impl AddAssign for Ack {
+    fn add_assign(&mut self, other: Self) {
+        self.received += other.received;
+        self.changed += other.changed;
+        self.unchanged += other.unchanged;
+        self.not_followed += other.not_followed;
+        self.stale += other.stale;
+        self.invalid += other.invalid;
+    }
 }
 
 /// The batch could not be made safe. The sender must keep it and send it again.

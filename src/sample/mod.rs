@@ -6,7 +6,10 @@
 
 mod write;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use fastrand::Rng;
+use serde_json::{Value, json};
 
 /// The attributes that a sink of these samples maps.
 pub const ATTRIBUTES: [&str; 3] = ["person.name", "personalEmail.address", "loyalty.tier"];
@@ -94,6 +97,13 @@ impl Samples {
         profile % 10 != 9
     }
 
+    /// The last record of one profile, if it has had one.
+    pub fn current(&self, profile: u32) -> Option<Vec<u8>> {
+        let state = &self.profiles[profile as usize];
+        let followed = Self::is_followed(profile);
+        (state.records > 0).then(|| write::record(self.seed, profile, state, followed))
+    }
+
     /// The next record of one profile.
     pub fn update(&mut self, profile: u32) -> Sample {
         let state = &mut self.profiles[profile as usize];
@@ -122,6 +132,32 @@ impl Iterator for Samples {
         let profile = self.rng.u32(..self.profiles());
         Some(self.update(profile))
     }
+}
+
+/// What a sink that maps [`ATTRIBUTES`] and [`SEGMENTS`] compares: of a record, or of an export.
+/// Two of them are equal when nothing relevant differs.
+pub fn relevant_part(record: &Value) -> Value {
+    let member = |(id, _): (&str, &str)| {
+        let status = &record["segmentMembership"]["ups"][id]["status"];
+        status == "realized" || status == "existing"
+    };
+    let attribute = |path: &str| path.split('.').fold(record, |value, key| &value[key]).clone();
+    // Identities are a set, in whatever order they stand.
+    let ids = |identities: &Value| {
+        let ids = identities.as_array().into_iter().flatten();
+        ids.filter_map(|identity| identity["id"].as_str().map(str::to_owned)).collect()
+    };
+    let identities: BTreeMap<_, BTreeSet<String>> = record["identityMap"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(namespace, identities)| (namespace, ids(identities)))
+        .collect();
+    json!({
+        "attributes": ATTRIBUTES.map(attribute),
+        "members": SEGMENTS.map(member),
+        "identities": identities,
+    })
 }
 
 impl State {

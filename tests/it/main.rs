@@ -5,6 +5,8 @@
 mod support;
 
 mod crash;
+mod demo;
+mod explain;
 mod gate;
 mod main_job;
 mod outage;

@@ -5,15 +5,15 @@ use futures_util::future::join_all;
 use http::{HeaderMap, Method, Request, StatusCode};
 use profile_http::{
     delivery::{
-        AuthSettings, BackoffSettings, Classes, ClientAuth, Deliver, DeliverySettings, Gate,
-        RequestSettings,
+        AttemptError, AuthSettings, BackoffSettings, Classes, ClientAuth, Deliver,
+        DeliverySettings, Gate, RequestSettings,
         auth::{AuthLayer, TokenSource},
-        stack, token_transport,
+        compose, token_transport,
     },
-    endpoint::TlsSettings,
+    endpoint::{TlsSettings, Transport},
     telemetry::Component,
 };
-use tower::ServiceExt;
+use tower::{ServiceExt, util::MapErr};
 
 use crate::{nginx::Nginx, oidc::Oidc};
 
@@ -45,8 +45,11 @@ fn deliver(nginx: &Nginx, oidc: &Oidc, component: &Arc<Component>) -> (Deliver, 
     let tokens = TokenSource::new(oauth2, transport, component.clone()).unwrap();
     let auth = AuthLayer::new(&settings.auth, Some(tokens.clone())).unwrap();
     let gate = Gate::new(settings.request.retry_after_max, component.clone());
-    let stack = stack(&settings, &gate, |rate| auth.paced_by(rate.cloned()), component).unwrap();
-    (stack.service, tokens)
+    let request = &settings.request;
+    let transport =
+        Transport::new(&settings.tls, request.connect_timeout, request.concurrency).unwrap();
+    let wire = MapErr::new(transport, AttemptError::from);
+    (compose(&settings, &gate, component, auth, wire).service, tokens)
 }
 
 #[tokio::test]

@@ -208,8 +208,8 @@ impl<'a> Section<'a> {
     }
 }
 
-/// The name that `word` was most likely meant to be.
-pub(super) fn nearest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+/// The name that `word` was most likely meant to be, for messages about a name that is not known.
+pub fn nearest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let plain = |name: &str| name.to_lowercase().replace(['-', '_', ' '], "");
     let word = plain(word);
     names

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tower::Layer;
 
-use super::{Budget, Retry, policy::Policy};
+use super::{Budget, Pauses, Retry, policy::Policy};
 use crate::{
     delivery::{BackoffSettings, Classes},
     telemetry::Component,
@@ -17,8 +17,14 @@ pub struct RetryLayer {
 impl RetryLayer {
     /// A layer whose services share one [`Budget`] and count into `component`.
     pub fn new(settings: BackoffSettings, classes: Classes, component: Arc<Component>) -> Self {
-        let policy = Policy { settings, classes, budget: Budget::default(), component };
+        let (budget, pauses) = (Budget::default(), Pauses::default());
+        let policy = Policy { settings, classes, budget, pauses, component };
         Self { policy: Arc::new(policy) }
+    }
+
+    /// How many deliveries of its services pause.
+    pub fn pauses(&self) -> Pauses {
+        self.policy.pauses.clone()
     }
 }
 

@@ -41,6 +41,7 @@
 
 mod budget;
 mod layer;
+mod pauses;
 mod policy;
 mod service;
 
@@ -49,4 +50,5 @@ mod tests;
 
 pub use budget::Budget;
 pub use layer::RetryLayer;
+pub use pauses::Pauses;
 pub use service::Retry;

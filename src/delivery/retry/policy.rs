@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use http::Response;
 use tokio::time::Instant;
 
-use super::Budget;
+use super::{Budget, Pauses};
 use crate::{
     delivery::{AttemptError, BackoffSettings, Class, Classes, retry_after},
     telemetry::Component,
@@ -15,6 +15,7 @@ pub(super) struct Policy {
     pub(super) settings: BackoffSettings,
     pub(super) classes: Classes,
     pub(super) budget: Budget,
+    pub(super) pauses: Pauses,
     pub(super) component: Arc<Component>,
 }
 

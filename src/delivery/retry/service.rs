@@ -59,7 +59,10 @@ where
         let Some(pause) = session.pause_after(&result) else {
             return result;
         };
-        sleep(pause).await;
+        {
+            let _pause = policy.pauses.begin();
+            sleep(pause).await;
+        }
         match timeout_at(session.end, service.ready()).await {
             Ok(ready) => ready?,
             Err(_) => return result,

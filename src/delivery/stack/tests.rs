@@ -50,9 +50,8 @@ struct Rig {
 fn rig(settings: &DeliverySettings, script: Script) -> Rig {
     let component = Component::detached();
     let gate = Gate::new(settings.request.retry_after_max, Arc::clone(&component));
-    let rate = settings.request.rate_limit.map(RateLimiter::new);
     let auth = AuthLayer::new(&settings.auth, None).unwrap();
-    let service = compose(settings, &gate, rate.as_ref(), &component, auth, script.clone());
+    let service = compose(settings, &gate, &component, auth, script.clone()).service;
     Rig { gate, script, service }
 }
 

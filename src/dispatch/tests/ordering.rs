@@ -84,3 +84,15 @@ async fn what_waits_for_a_slot_of_the_rate_limit_can_still_be_replaced() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_finds_no_room_in_the_queue_is_delivered_though_the_queue_is_never_empty() {
+    let rig = Rig::start(Setup::default(), |call| match call.id {
+        0 => after(secs(9), 200),
+        _ => after(millis(10), 200),
+    });
+    rig.store.inner.limit_queue(16);
+    rig.update_all(0..100, "a").await;
+    sleep(secs(1)).await;
+    assert_eq!((rig.endpoint.count(), rig.due()), (100, 1), "one is still in flight");
+}

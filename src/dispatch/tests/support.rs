@@ -27,7 +27,7 @@ use crate::{
     clock::Clock,
     delivery::{
         AttemptError, AuthSettings, BackoffSettings, Classes, DeliverySettings, Gate,
-        RateLimitSettings, RateLimiter, RequestSettings, Stack, TlsSettings,
+        RateLimitSettings, RequestSettings, TlsSettings,
         auth::AuthLayer,
         compose,
         test_support::{Outcome, answer, millis, secs},
@@ -331,9 +331,8 @@ impl Rig {
         let component = Component::detached();
         let settings = settings(setup);
         let gate = Gate::new(settings.request.retry_after_max, Arc::clone(&component));
-        let rate = settings.request.rate_limit.map(RateLimiter::new);
         let auth = AuthLayer::new(&settings.auth, None).unwrap();
-        let service = compose(&settings, &gate, rate.as_ref(), &component, auth, endpoint.clone());
+        let stack = compose(&settings, &gate, &component, auth, endpoint.clone());
         let exporter = Exporter {
             mapping: mapping.clone(),
             mapped_at: Arc::new(store.inner.mapped_at().clone()),
@@ -345,7 +344,7 @@ impl Rig {
             store: store.clone(),
             exporter,
             gate: gate.clone(),
-            stack: Stack { service, rate },
+            stack,
             classes: settings.request.classes,
             concurrency: settings.request.concurrency,
             clock: clock.clone(),

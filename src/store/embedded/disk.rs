@@ -2,7 +2,9 @@
 
 use std::{ops::Bound, path::Path};
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
+use fjall::{
+    CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -66,6 +68,8 @@ impl Disk {
         let database = Database::builder(path)
             .cache_size(BLOCK_CACHE_BYTES)
             .max_journaling_size(JOURNAL_BYTES)
+            // Journals are short-lived: compressing them costs more than writing them.
+            .journal_compression(CompressionType::None)
             .worker_threads(1)
             .open()
             .map_err(failed)?;

@@ -8,6 +8,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{
     disk::{Batch, Disk, Durability, INVALID_RECORD_MICROS},
+    fresh::Fresh,
     mapped::{self, MappingRecord},
     tally::{Shared, Tally},
 };
@@ -45,6 +46,7 @@ pub(super) struct Engine {
     record: MappingRecord,
     cache: Arc<RowCache>,
     group: Group,
+    fresh: Fresh,
     queue: Queue,
     /// Rows that are due but found no room in the queue.
     overflowed: bool,
@@ -67,6 +69,8 @@ struct Group {
     known: HashMap<ProfileId, Known, IdHasher>,
     dead: HashMap<ProfileId, Option<Arc<DeadLetter>>, IdHasher>,
     invalid: Vec<InvalidRecord>,
+    /// Rows that did not exist before.
+    added: u64,
     /// Whether a source waits for this to be on disk.
     applied: bool,
 }
@@ -98,6 +102,7 @@ impl Engine {
             record,
             cache,
             group: Group::default(),
+            fresh: Fresh::default(),
             queue: Queue::default(),
             overflowed: false,
             scan: Some(Scan { after: None }),
@@ -190,7 +195,11 @@ impl Engine {
             if !row.due {
                 continue;
             }
-            let Some(known) = self.disk.known(&id)? else {
+            let Some(known) = self
+                .fresh
+                .take(&id)
+                .map_or_else(|| self.disk.known(&id), |known| Ok(Some(known)))?
+            else {
                 tracing::error!(profile = %id, "a due profile has no content and is not exported");
                 let mut gone = row;
                 withdraw(&mut gone);
@@ -284,31 +293,34 @@ impl Engine {
     /// judged any more: what the cache holds is not what is stored.
     pub(super) fn commit(&mut self, applied: Durability) -> Result<(), StoreError> {
         let group = std::mem::take(&mut self.group);
-        let rows = self.store(&group, applied)?;
+        self.store(&group, applied)?;
         let now = self.clock.now();
-        for (id, row) in rows {
+        for (id, row) in group.rows {
             self.cache.insert(id, row);
             if row.due {
                 self.enqueue(id, &row, now);
+            }
+        }
+        for (id, known) in group.known {
+            // Only what is due will be claimed, and what is not claimed would stay for ever.
+            if self.cache.get(&id).is_some_and(|row| row.due) {
+                self.fresh.insert(id, known);
+            } else {
+                self.fresh.take(&id);
             }
         }
         self.publish();
         Ok(())
     }
 
-    fn store(
-        &mut self,
-        group: &Group,
-        applied: Durability,
-    ) -> Result<Vec<(ProfileId, Row)>, StoreError> {
-        let rows = group.rows.iter().map(|(id, row)| (*id, *row)).collect::<Vec<_>>();
-        if rows.is_empty() && group.invalid.is_empty() {
-            return Ok(rows);
+    fn store(&mut self, group: &Group, applied: Durability) -> Result<(), StoreError> {
+        if group.rows.is_empty() && group.invalid.is_empty() {
+            return Ok(());
         }
         #[expect(clippy::disallowed_methods, reason = "measures the disk, which nothing pauses")]
         let started = std::time::Instant::now();
         let mut batch: Batch<'_> = self.disk.batch();
-        for (id, row) in &rows {
+        for (id, row) in &group.rows {
             batch.row(id, row);
         }
         for (id, known) in &group.known {
@@ -324,7 +336,7 @@ impl Engine {
         batch.meta("last_version", &self.last_version)?;
         batch.commit(if group.applied { applied } else { Durability::Os })?;
         self.metrics.commit.observe(started.elapsed().as_secs_f64());
-        Ok(rows)
+        Ok(())
     }
 
     fn publish(&mut self) {
@@ -354,6 +366,11 @@ impl Engine {
 
     pub(super) fn is_scanning(&self) -> bool {
         self.scan.is_some()
+    }
+
+    #[cfg(test)]
+    pub(super) fn limit_queue(&mut self, entries: usize) {
+        self.queue.limit(entries);
     }
 
     pub(super) fn has_ready(&mut self) -> bool {
@@ -389,6 +406,12 @@ impl Engine {
             }
         }
         self.commit(Durability::Os)
+    }
+
+    /// Whether every row is in the cache, so that what is not there does not exist.
+    fn caches_all(&self) -> bool {
+        self.tally.is_complete()
+            && self.cache.len() as u64 + self.group.added == self.tally.counts().known
     }
 
     fn room(&self) -> usize {
@@ -430,6 +453,9 @@ impl Engine {
         if let Some(row) = self.cache.get(id) {
             return Ok(Some(row));
         }
+        if self.caches_all() {
+            return Ok(None);
+        }
         let row = self.disk.row(id)?;
         if let Some(row) = row {
             self.cache.insert(*id, row);
@@ -438,10 +464,8 @@ impl Engine {
     }
 
     fn known(&self, id: &ProfileId) -> Result<Option<Known>, StoreError> {
-        match self.group.known.get(id) {
-            Some(known) => Ok(Some(known.clone())),
-            None => self.disk.known(id),
-        }
+        let known = self.group.known.get(id).or_else(|| self.fresh.get(id));
+        known.map_or_else(|| self.disk.known(id), |known| Ok(Some(known.clone())))
     }
 
     fn write(&mut self, id: ProfileId, before: Option<&Row>, row: Row) {
@@ -453,6 +477,7 @@ impl Engine {
             return;
         }
         self.tally.change(&id, before, &row);
+        self.group.added += u64::from(before.is_none());
         self.group.rows.insert(id, row);
     }
 

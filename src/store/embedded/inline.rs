@@ -42,6 +42,11 @@ impl InlineStore {
         Self { engine, due, counts, disk, record }
     }
 
+    /// Gives the queue room for so many entries.
+    pub(crate) fn limit_queue(&self, entries: usize) {
+        self.with(|engine| engine.limit_queue(entries));
+    }
+
     pub(crate) fn store_id(&self) -> u128 {
         self.record.store_id
     }
@@ -62,6 +67,9 @@ impl InlineStore {
         let mut engine = self.engine.lock().unwrap();
         let result = call(&mut engine);
         engine.commit(Durability::Os).unwrap();
+        while engine.is_scanning() {
+            engine.scan_step().unwrap();
+        }
         if engine.has_ready() {
             self.due.notify_one();
         }

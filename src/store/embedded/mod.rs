@@ -3,6 +3,7 @@
 
 mod disk;
 mod engine;
+mod fresh;
 #[cfg(test)]
 pub(crate) mod inline;
 mod mapped;

@@ -1,0 +1,237 @@
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use profile_http::{
+    clock::Clock,
+    config::SinkPlan,
+    delivery::{
+        AttemptError, AuthSettings, Deliver, Gate, Secret, Trail, auth::AuthLayer, compose,
+    },
+    dispatch::Exporter,
+    profile::{Mapping, ProfileId, Projected},
+    record::Record,
+    store::{
+        Claim, Outcome, Settled, Store, StoreError, Triggers, Update, Verdict,
+        embedded::{EmbeddedSettings, EmbeddedStore, SyncMode},
+    },
+    telemetry::Component,
+};
+use serde_json::value::RawValue;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tower::{ServiceExt, service_fn};
+
+use super::{
+    changes::{self, Former},
+    explanation::{Changes, Explanation, Segment, Sent},
+    hide,
+};
+use crate::cli::Failure;
+
+/// Rows that are kept in memory take no more than this.
+const CACHE_BYTES: u64 = 1 << 20;
+
+/// A sink that sends nothing: an empty store of its own, and a stack that ends before the wire.
+pub(super) struct Rehearsal {
+    mapping: Arc<Mapping>,
+    auth: AuthSettings,
+    store: EmbeddedStore,
+    exporter: Exporter,
+    stack: Deliver,
+    /// What reached the end of the stack.
+    sent: mpsc::UnboundedReceiver<Request<Bytes>>,
+    clock: Clock,
+    former: HashMap<ProfileId, Former>,
+    /// Last, so that the store is let go before its directory.
+    _dir: TempDir,
+}
+
+impl Rehearsal {
+    pub(super) fn new(sink: &SinkPlan) -> Result<Self, Failure> {
+        let dir = tempfile::Builder::new().prefix("profile-http-explain-").tempdir();
+        let dir =
+            dir.map_err(|error| Failure::other("cannot make a temporary directory", &error))?;
+        let clock = Clock::system();
+        let metrics = Component::detached();
+        let mapping = Arc::clone(&sink.mapping);
+        let settings = EmbeddedSettings { sync: SyncMode::Os, cache_bytes: CACHE_BYTES };
+        let store = EmbeddedStore::open(
+            dir.path(),
+            Arc::clone(&mapping),
+            settings,
+            clock.clone(),
+            Arc::clone(&metrics),
+        )
+        .map_err(|error| failed(&error))?;
+        let delivery = &sink.delivery;
+        let exporter = Exporter {
+            mapping: Arc::clone(&mapping),
+            mapped_at: Arc::new(store.mapped_at().clone()),
+            store_id: store.store_id(),
+            endpoint: delivery.endpoint.clone(),
+            method: delivery.method.clone(),
+        };
+        let (wire, sent) = mpsc::unbounded_channel();
+        let gate = Gate::new(delivery.request.retry_after_max, Arc::clone(&metrics));
+        let auth = AuthLayer::new(&stand_in(&delivery.auth), None).map_err(Failure::of)?;
+        // At no pace: nobody is spared by waiting.
+        let stack = compose(
+            delivery,
+            &gate,
+            None,
+            &metrics,
+            auth,
+            service_fn(move |request| {
+                let taken = wire.send(request).map_err(|_| AttemptError::GateClosed);
+                std::future::ready(taken.map(|()| Response::new(Bytes::new())))
+            }),
+        );
+        let auth = delivery.auth.clone();
+        let former = HashMap::new();
+        Ok(Self { mapping, auth, store, exporter, stack, sent, clock, former, _dir: dir })
+    }
+
+    /// Takes a record like the sink would, and delivers what is due by it.
+    pub(super) async fn explain(&mut self, record: &Record) -> Result<Explanation, Failure> {
+        let place = record.place.to_string();
+        let mapping = Arc::clone(&self.mapping);
+        let projected = match mapping.project(self.store.seed(), &record.json) {
+            Ok(projected) => projected,
+            Err(invalid) => return Ok(Explanation::invalid(place, invalid.reason)),
+        };
+        let verdict = self.apply(&projected, record).await.map_err(|error| failed(&error))?;
+        let memberships = projected.keep().memberships;
+        let mut explanation = Explanation {
+            record: place.clone(),
+            verdict: name(&verdict),
+            reason: None,
+            key: Some(projected.key().into()),
+            followed: projected.followed,
+            segments: memberships.iter().map(|m| Segment::new(&mapping, m)).collect(),
+            triggers: Vec::new(),
+            changes: Changes::default(),
+            compared_with: None,
+            version_missing: projected.version_missing,
+            request: None,
+        };
+        let former = self.former.get(&projected.id);
+        explanation.compared_with = former.map(|former| former.place.clone());
+        match verdict {
+            Verdict::Stale => return Ok(explanation),
+            Verdict::Invalid => {
+                let reason = "profile.version is of another kind (number, timestamp) than the \
+                              version that is known of this profile";
+                explanation.reason = Some(reason.to_owned());
+                return Ok(explanation);
+            }
+            Verdict::Changed(triggers) => explanation.triggers = triggers.names().collect(),
+            Verdict::Unchanged | Verdict::NotFollowed => {}
+        }
+        if let Some(former) = former {
+            explanation.changes = changes::of_memberships(&mapping, former, &memberships);
+        }
+        let mut body = former.and_then(|former| former.body.clone());
+        if let Verdict::Changed(triggers) = verdict {
+            let request = self.deliver().await?;
+            if let Some(former) = self.former.get(&projected.id) {
+                explanation.changes.name(triggers, &mapping, former, &record.json, request.body());
+            }
+            explanation.request = Some(self.shown(&request)?);
+            body = Some(request.into_body());
+        }
+        let former = Former { place, record: record.json.clone(), memberships, body };
+        self.former.insert(projected.id, former);
+        Ok(explanation)
+    }
+
+    /// Closes the store. That its directory goes next makes failures of no concern.
+    pub(super) async fn close(self) {
+        let _ = self.store.stop().await;
+    }
+
+    async fn apply(
+        &self,
+        projected: &Projected<'_>,
+        record: &Record,
+    ) -> Result<Verdict, StoreError> {
+        let update = Update {
+            id: projected.id,
+            prints: projected.prints,
+            followed: projected.followed,
+            source_version: projected.source_version,
+            received: self.clock.now(),
+            record: record.json.clone(),
+            kept: Some(projected.keep()),
+        };
+        let mut verdicts = self.store.apply(vec![update], Vec::new()).await?;
+        Ok(verdicts.pop().expect("each update gets a verdict"))
+    }
+
+    /// Sends what is due through the stack, and returns the request as it came out of it.
+    async fn deliver(&mut self) -> Result<Request<Bytes>, Failure> {
+        let claims = self.store.claim(1).await.map_err(|error| failed(&error))?;
+        let [Claim { id, version, confirmed, known, .. }] = &claims.ready[..] else {
+            return Err(Failure::of("what has changed is not due; this is a fault of the program"));
+        };
+        let rendered = self.exporter.render(known, *version, *confirmed, Trail::default());
+        let request = rendered.map_err(Failure::of)?.request;
+        self.stack.clone().oneshot(request).await.map_err(Failure::of)?;
+        let settled =
+            Settled { id: *id, version: *version, outcome: Outcome::Delivered, unknown: false };
+        self.store.settle(vec![settled]).await.map_err(|error| failed(&error))?;
+        Ok(self.sent.try_recv().expect("what was delivered has come out of the stack"))
+    }
+
+    fn shown(&self, request: &Request<Bytes>) -> Result<Sent, Failure> {
+        let body = String::from_utf8_lossy(request.body()).into_owned();
+        Ok(Sent {
+            method: request.method().to_string(),
+            url: hide::url(request.uri()),
+            headers: hide::headers(request.headers(), &self.auth),
+            body: RawValue::from_string(body).map_err(Failure::of)?,
+        })
+    }
+}
+
+impl Changes {
+    /// Names what the triggers speak of.
+    fn name(
+        &mut self,
+        triggers: Triggers,
+        mapping: &Mapping,
+        former: &Former,
+        record: &[u8],
+        body: &[u8],
+    ) {
+        if triggers.contains(Triggers::ATTRIBUTE) {
+            self.attributes = changes::of_attributes(mapping, former, record, body);
+        }
+        if triggers.contains(Triggers::IDENTITY) {
+            (self.identities_added, self.identities_removed) = changes::of_identities(former, body);
+        }
+    }
+}
+
+/// What writes a credential where `auth` does, without its secrets: neither are files read nor is
+/// a token fetched. What it writes is never shown.
+fn stand_in(auth: &AuthSettings) -> AuthSettings {
+    match auth {
+        AuthSettings::None => AuthSettings::None,
+        _ => AuthSettings::Bearer { token: Secret::Text("-".into()) },
+    }
+}
+
+fn name(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Changed(_) => "changed",
+        Verdict::Unchanged => "unchanged",
+        Verdict::NotFollowed => "not_followed",
+        Verdict::Stale => "stale",
+        Verdict::Invalid => "invalid",
+    }
+}
+
+fn failed(error: &StoreError) -> Failure {
+    Failure::other("cannot use the temporary directory", error)
+}

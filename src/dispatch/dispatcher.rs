@@ -21,6 +21,9 @@ use crate::{
     telemetry::Component,
 };
 
+/// What was claimed takes its slots within this time. Until then they look free.
+const TAKING_SLOTS: Duration = Duration::from_millis(5);
+
 /// Deliveries that pause while others go, at most.
 const PAUSING: usize = 1024;
 
@@ -79,7 +82,7 @@ struct Work<S> {
     judge: Judge,
     probes: Probes,
     exports: HashMap<(&'static str, &'static str), Counter>,
-    /// Until when what was claimed last takes all slots of the rate limit.
+    /// Until when what was claimed last may not have taken its slots of the rate limit.
     paced_until: Instant,
     /// What the store had counted under this name when something was last claimed.
     due_after_none: u64,
@@ -160,10 +163,8 @@ impl<S: Store> Work<S> {
                 self.send(&claim, Trail::default());
             }
             if let Some(rate) = rate {
-                // What was sent takes its slots only when it is polled, and until then they look
-                // free.
                 let found = u32::try_from(found).unwrap_or(u32::MAX);
-                self.paced_until = now + rate.interval().saturating_mul(found);
+                self.paced_until = now + rate.interval().saturating_mul(found).min(TAKING_SLOTS);
             }
             if found < slots {
                 return Ok(Wait::Due(claims.next_in));

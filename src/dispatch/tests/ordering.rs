@@ -96,3 +96,16 @@ async fn what_finds_no_room_in_the_queue_is_delivered_though_the_queue_is_never_
     sleep(secs(1)).await;
     assert_eq!((rig.endpoint.count(), rig.due()), (100, 1), "one is still in flight");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_may_be_used_by_profiles_that_arrive_one_after_the_other() {
+    let setup = Setup { rate: Some(1), burst: 5, concurrency: 16, ..Setup::default() };
+    let rig = Rig::start(setup, |_| after(secs(5), 200));
+    for id in 0..10 {
+        rig.update(id, "a").await;
+        sleep(millis(20)).await;
+    }
+    assert_eq!(rig.endpoint.count(), 5);
+    sleep(secs(4)).await;
+    assert_eq!(rig.endpoint.count(), 9);
+}

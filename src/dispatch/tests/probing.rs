@@ -19,6 +19,16 @@ async fn probes_go_after_one_second_doubling_to_thirty_whatever_their_profile() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_probe_that_fails_adds_no_delay_to_its_profile() {
+    let rig =
+        Rig::start(Setup::default(), |call| at_once(if call.at.is_zero() { 403 } else { 503 }));
+    rig.update(1, "a").await;
+    rig.endpoint.reached(40).await;
+    // Delays of its own would have grown to five minutes.
+    assert!(rig.endpoint.gaps()[5..].iter().all(|gap| gap.as_secs() == 30));
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_probe_takes_a_profile_that_was_not_probed_yet() {
     let rig = Rig::start(Setup { concurrency: 1, ..Setup::default() }, |_| at_once(403));
     rig.update_all(0..5, "a").await;

@@ -38,6 +38,7 @@ async fn simulate(seed: u64, former: Option<Rig>) -> Rig {
     let setup = Setup {
         concurrency: random.usize(1..8),
         rate: random.bool().then(|| random.u32(5..50)),
+        burst: random.u32(1..4),
         repetitions: random.u32(0..3),
         segment: true,
         slow_store: true,

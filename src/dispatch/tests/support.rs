@@ -269,6 +269,8 @@ pub(super) struct Setup {
     pub(super) concurrency: usize,
     /// Attempts in each second.
     pub(super) rate: Option<u32>,
+    /// Attempts that may go at once after a pause.
+    pub(super) burst: u32,
     /// Repetitions inside the stack.
     pub(super) repetitions: u32,
     /// Whether only members of a segment are followed.
@@ -279,7 +281,14 @@ pub(super) struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { concurrency: 4, rate: None, repetitions: 0, segment: false, slow_store: false }
+        Self {
+            concurrency: 4,
+            rate: None,
+            burst: 1,
+            repetitions: 0,
+            segment: false,
+            slow_store: false,
+        }
     }
 }
 
@@ -476,7 +485,7 @@ fn settings(setup: Setup) -> DeliverySettings {
     let rate_limit = setup.rate.map(|num| RateLimitSettings {
         num: num.try_into().unwrap(),
         per: secs(1),
-        burst: 1.try_into().unwrap(),
+        burst: setup.burst.try_into().unwrap(),
     });
     DeliverySettings {
         endpoint: "http://endpoint.example/profiles".parse().unwrap(),

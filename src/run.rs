@@ -3,7 +3,7 @@
 mod error;
 mod sinks;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::try_join_all;
 use tokio::{
@@ -80,10 +80,11 @@ pub async fn run(
         sources.spawn(serve(source, listener, feed, stopping.clone()));
     }
 
+    let mut stop = pin!(stop);
     let interrupted = tokio::select! {
         ended = all(&mut sources) => { ended?; false }
         error = broken(&mut running) => return Err(error),
-        () = stop => true,
+        () = &mut stop => true,
     };
     let ended = if interrupted {
         tracing::info!("stopping: nothing more is taken, what is in flight ends");
@@ -94,7 +95,7 @@ pub async fn run(
         let _ = timeout_at(deadline, all_ended(&mut running)).await;
         Ended::Stopped { waiting: waiting(&running) }
     } else {
-        drain(&mut running, limits).await?
+        drain(&mut running, limits, stop).await?
     };
     for sink in running {
         sink.close().await?;
@@ -102,8 +103,12 @@ pub async fn run(
     Ok(ended)
 }
 
-/// Delivers what is due and ends.
-async fn drain(running: &mut [Running], limits: Limits) -> Result<Ended, RunError> {
+/// Delivers what is due and ends, earlier if it is told to stop or the time for it is over.
+async fn drain(
+    running: &mut [Running],
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+) -> Result<Ended, RunError> {
     tracing::info!("every source has ended; delivering what is due");
     order(running, Phase::Drain);
     let deadline = limits.drain.map(|limit| Instant::now() + limit);
@@ -113,32 +118,37 @@ async fn drain(running: &mut [Running], limits: Limits) -> Result<Ended, RunErro
             None => std::future::pending().await,
         }
     };
-    tokio::select! {
+    let stopped = tokio::select! {
         ended = all_ended(running) => {
             ended?;
             return Ok(Ended::Drained);
         }
-        () = late => {}
-    }
+        () = late => false,
+        () = stop => {
+            tracing::info!("stopping: what is in flight ends");
+            true
+        }
+    };
     order(running, Phase::Stop);
     let _ = timeout_at(Instant::now() + limits.shutdown, all_ended(running)).await;
-    Ok(Ended::DrainLimit { waiting: waiting(running) })
+    let waiting = waiting(running);
+    Ok(if stopped { Ended::Stopped { waiting } } else { Ended::DrainLimit { waiting } })
 }
 
 /// Binds the address of each source that has one.
 async fn listen(sources: &[SourcePlan]) -> Result<Vec<Option<TcpListener>>, RunError> {
-    let bind = |source: &SourcePlan| {
-        let kind = source.kind.clone();
-        async move {
-            match kind {
-                SourceKind::Stdin { .. } => Ok(None),
-                SourceKind::HttpServer { address, .. } => {
-                    http_server::bind(address).await.map(Some)
-                }
+    let mut listeners = Vec::with_capacity(sources.len());
+    for source in sources {
+        listeners.push(match &source.kind {
+            SourceKind::Stdin { .. } => None,
+            SourceKind::HttpServer { address, .. } => {
+                let bound = http_server::bind(*address).await;
+                let name = source.name.clone();
+                Some(bound.map_err(|error| RunError::Listen { name, error })?)
             }
-        }
-    };
-    Ok(try_join_all(sources.iter().map(bind)).await?)
+        });
+    }
+    Ok(listeners)
 }
 
 async fn serve(

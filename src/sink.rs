@@ -1,10 +1,11 @@
 //! A sink: it projects the records of its sources by its mapping and commits them to its store.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::metrics::counter::Counter;
 
 use crate::{
+    clock::Micros,
     profile::Mapping,
     record::{Ack, Batch, Record, Unavailable},
     store::{InvalidRecord, Store, Update, Verdict, embedded::EmbeddedStore},
@@ -17,6 +18,9 @@ const STRIDE: usize = 64;
 /// Bytes of an invalid record that are kept.
 const EXCERPT_BYTES: usize = 4096;
 
+/// How often at most it is said that records are invalid.
+const COMPLAINT_MICROS: Micros = 10_000_000;
+
 /// The taking half of a sink. Clones share it.
 #[derive(Clone)]
 pub struct Sink(Arc<Inner>);
@@ -26,6 +30,7 @@ struct Inner {
     store: EmbeddedStore,
     metrics: Arc<Component>,
     verdicts: Verdicts,
+    complaints: Complaints,
 }
 
 /// The counters of verdicts.
@@ -49,7 +54,8 @@ impl Sink {
             invalid: metrics.updates("invalid"),
             discarded: metrics.discarded(false, "invalid_record"),
         };
-        Self(Arc::new(Inner { mapping, store, metrics, verdicts }))
+        let complaints = Complaints::default();
+        Self(Arc::new(Inner { mapping, store, metrics, verdicts, complaints }))
     }
 
     /// Returns once all of the batch is committed, invalid records included.
@@ -65,6 +71,7 @@ impl Sink {
         }
         let Taking { updates, invalid, origins } = taking;
         let mut ack = Ack { invalid: invalid.len() as u64, ..Ack::default() };
+        let mut first = invalid.first().cloned();
         let unavailable = |error: crate::store::StoreError| Unavailable(error.to_string());
         let verdicts = self.0.store.apply(updates, invalid).await.map_err(unavailable)?;
         let mut misfits = Vec::new();
@@ -82,10 +89,17 @@ impl Sink {
             }
         }
         if !misfits.is_empty() {
+            first = first.or_else(|| misfits.first().cloned());
             ack.invalid += misfits.len() as u64;
             self.0.store.apply(Vec::new(), misfits).await.map_err(unavailable)?;
         }
         self.0.verdicts.count(&ack);
+        if let Some(InvalidRecord { source, place, reason, received, .. }) = first
+            && let Some(records) = self.0.complaints.due(received, ack.invalid)
+        {
+            let sink = self.0.metrics.name();
+            tracing::warn!(sink, source, records, place, reason, "invalid records are set aside");
+        }
         Ok(ack)
     }
 
@@ -143,6 +157,33 @@ impl Verdicts {
     }
 }
 
+/// Decides when it is said that records are invalid: at once, then now and then, so that a sender
+/// of nothing else does not fill the log.
+#[derive(Default)]
+struct Complaints(Mutex<Said>);
+
+#[derive(Default)]
+struct Said {
+    /// When it was last said.
+    at: Micros,
+    /// Invalid records since then.
+    since: u64,
+}
+
+impl Complaints {
+    /// How many records to speak of now that there are `records` more, if it is time.
+    fn due(&self, now: Micros, records: u64) -> Option<u64> {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        said.since += records;
+        // The clock may also have been set back.
+        if now.abs_diff(said.at) < COMPLAINT_MICROS {
+            return None;
+        }
+        said.at = now;
+        Some(std::mem::take(&mut said.since))
+    }
+}
+
 fn invalid_record(batch: &Batch, record: &Record, reason: String) -> InvalidRecord {
     tracing::debug!(source = %batch.source, place = %record.place, reason, "invalid record");
     let excerpt = &record.json[..record.json.len().min(EXCERPT_BYTES)];
@@ -152,5 +193,21 @@ fn invalid_record(batch: &Batch, record: &Record, reason: String) -> InvalidReco
         reason,
         received: batch.received,
         excerpt: bytes::Bytes::copy_from_slice(excerpt),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invalid_records_are_spoken_of_at_once_and_then_all_together_now_and_then() {
+        let complaints = Complaints::default();
+        let start = 1_700_000_000_000_000;
+        assert_eq!(complaints.due(start, 2), Some(2));
+        assert_eq!(complaints.due(start + 1, 3), None);
+        assert_eq!(complaints.due(start + COMPLAINT_MICROS - 1, 4), None);
+        assert_eq!(complaints.due(start + COMPLAINT_MICROS, 5), Some(12));
+        assert_eq!(complaints.due(start - COMPLAINT_MICROS, 1), Some(1), "the clock was set back");
     }
 }

@@ -1,25 +1,20 @@
 //! A bare hyper client: what a request costs at least.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 
-use crate::now;
-
-pub(crate) struct Cost {
-    pub(crate) wall: Duration,
-    pub(crate) cpu: Duration,
-}
+use crate::process::{Cost, Watch};
 
 /// Sends `body` this many times, so many at once.
 pub(crate) async fn run(address: SocketAddr, body: &[u8], count: usize, at_once: usize) -> Cost {
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     let body = Bytes::copy_from_slice(body);
     let uri: http::Uri = format!("http://{address}/bare").parse().expect("a URL");
-    let (cpu, started) = (own_cpu(), now());
+    let watch = Watch::on(std::process::id());
     let workers = (0..at_once).map(|worker| {
         let (client, body, uri) = (client.clone(), body.clone(), uri.clone());
         let share = count / at_once + usize::from(worker < count % at_once);
@@ -38,9 +33,5 @@ pub(crate) async fn run(address: SocketAddr, body: &[u8], count: usize, at_once:
     for worker in workers.collect::<Vec<_>>() {
         worker.await.expect("a worker that does not panic");
     }
-    Cost { wall: started.elapsed(), cpu: own_cpu() - cpu }
-}
-
-fn own_cpu() -> Duration {
-    crate::process::cpu(std::process::id())
+    watch.read()
 }

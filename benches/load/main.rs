@@ -9,9 +9,9 @@ mod client;
 mod process;
 mod sender;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use process::{Endpoint, Sink};
+use process::{Cost, Endpoint, Sink, Watch};
 use profile_http::sample::{NAMESPACE, SEGMENTS, Samples};
 use sender::Sender;
 
@@ -39,6 +39,7 @@ async fn run() {
     let updates = number("LOAD_UPDATES", 1_000_000);
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     println!("{profiles} profiles of about 900 bytes, concurrency {CONCURRENCY}, {cores} cores\n");
+    steady(profiles.min(100_000)).await;
     delivery(profiles, updates).await;
     for retain in ["mapped", "profile"] {
         known(profiles, updates, retain).await;
@@ -53,80 +54,81 @@ async fn delivery(profiles: u32, updates: u32) {
 
     let body = samples.update(0).json;
     let bare = client::run(endpoint.address, &body, followed, CONCURRENCY).await;
-    row("bare hyper client", "requests", followed, bare.wall, bare.cpu);
+    row("bare hyper client", "requests", followed, &bare);
 
     let mut samples = Samples::new(1, profiles);
-    let sink = Sink::start(&endpoint, &options("mapped", true)).await;
+    let sink = Sink::start(&endpoint, &options("mapped", true));
     let sender = Sender::new(sink.address);
     let taken = endpoint.taken().await;
-    let (cpu, started) = (sink.cpu(), now());
+    let watch = Watch::on(sink.id());
     let records = (0..profiles).map(|profile| samples.update(profile).json);
     sender.send(records).await;
     endpoint.wait_taken(taken + followed as u64).await;
-    let (wall, cpu) = (started.elapsed(), sink.cpu() - cpu);
-    row("sink, delivered", "requests", followed, wall, cpu);
-    let ratio = cpu.as_secs_f64() / bare.cpu.as_secs_f64();
+    let cost = watch.read();
+    row("sink, delivered", "requests", followed, &cost);
+    let ratio = cost.cpu.as_secs_f64() / bare.cpu.as_secs_f64();
     println!("  a delivered profile costs {ratio:.2} times the CPU of the bare client's request\n");
 
-    latency(&mut samples, &endpoint, &sink, &sender).await;
+    let mut samples = samples.with_relevant(0.0);
     irrelevant(&mut samples, updates, &sink, &sender, "irrelevant updates, retain: mapped").await;
-    sink.stop().await;
+    sink.stop();
 }
 
-/// The time from acknowledged to delivered, at a steady pace.
-async fn latency(samples: &mut Samples, endpoint: &Endpoint, sink: &Sink, sender: &Sender) {
-    let mut relevant = samples.clone().with_relevant(1.0);
-    endpoint.forget_latency().await;
-    let cpu = sink.cpu();
+/// The time from accepted to delivered, at a pace that leaves the machine air.
+async fn steady(profiles: u32) {
+    let endpoint = Endpoint::start();
+    let sink = Sink::start(&endpoint, &options("mapped", true));
+    let sender = Sender::new(sink.address);
+    let mut samples = Samples::new(1, profiles).with_relevant(1.0);
     let mut ticks = tokio::time::interval(Duration::from_millis(10));
-    let started = now();
+    let watch = Watch::on(sink.id());
     let mut sent = 0;
-    while started.elapsed() < Duration::from_secs(5) {
+    while watch.read().wall < Duration::from_secs(5) {
         ticks.tick().await;
-        let records: Vec<_> = (0..PACE / 100).filter_map(|_| relevant.next()).collect();
+        let records: Vec<_> = samples.by_ref().take(PACE as usize / 100).collect();
         sent += records.len();
         sender.send(records.into_iter().map(|sample| sample.json)).await;
     }
-    let (wall, cpu) = (started.elapsed(), sink.cpu() - cpu);
-    row("sink, at a steady pace", "updates", sent, wall, cpu);
+    let cost = watch.read();
+    row("sink, at a steady pace", "updates", sent, &cost);
     let (p50, p99) = endpoint.latency_ms().await;
     println!("  from accepted to delivered: p50 {p50:.1} ms, p99 {p99:.1} ms\n");
-    *samples = relevant.with_relevant(0.0);
+    sink.stop();
 }
 
 async fn irrelevant(samples: &mut Samples, updates: u32, sink: &Sink, sender: &Sender, what: &str) {
     let mut random = fastrand::Rng::with_seed(3);
     let profiles = samples.profiles();
-    let (cpu, started) = (sink.cpu(), now());
+    let watch = Watch::on(sink.id());
     let records = (0..updates).map(|_| samples.update(random.u32(..profiles)).json);
     sender.send(records).await;
-    row(what, "updates", updates as usize, started.elapsed(), sink.cpu() - cpu);
+    row(what, "updates", updates as usize, &watch.read());
     println!();
 }
 
 /// Updates of what is known but not exported, so that nothing else runs.
 async fn known(profiles: u32, updates: u32, retain: &str) {
     let endpoint = Endpoint::start();
-    let sink = Sink::start(&endpoint, &options(retain, false)).await;
+    let sink = Sink::start(&endpoint, &options(retain, false));
     let sender = Sender::new(sink.address);
     let mut samples = Samples::new(2, profiles).with_relevant(0.0);
     let records: Vec<_> = (0..profiles).map(|profile| samples.update(profile).json).collect();
-    let (cpu, started) = (sink.cpu(), now());
+    let watch = Watch::on(sink.id());
     sender.send(records.iter().cloned()).await;
     let what = format!("new profiles, retain: {retain}");
-    row(&what, "updates", profiles as usize, started.elapsed(), sink.cpu() - cpu);
+    row(&what, "updates", profiles as usize, &watch.read());
 
     let mut random = fastrand::Rng::with_seed(3);
-    let (cpu, started) = (sink.cpu(), now());
+    let watch = Watch::on(sink.id());
     sender.send((0..updates).map(|_| records[random.usize(..records.len())].clone())).await;
     let what = format!("identical updates, retain: {retain}");
-    row(&what, "updates", updates as usize, started.elapsed(), sink.cpu() - cpu);
+    row(&what, "updates", updates as usize, &watch.read());
     drop(records);
     if retain == "profile" {
         let what = "updates in unmapped parts, retain: profile";
         irrelevant(&mut samples, updates, &sink, &sender, what).await;
     }
-    sink.stop().await;
+    sink.stop();
 }
 
 /// The sink's options besides its endpoint; `followed` says whether the samples are exported.
@@ -144,19 +146,12 @@ fn options(retain: &str, followed: bool) -> String {
     )
 }
 
-fn row(what: &str, unit: &str, count: usize, wall: Duration, cpu: Duration) {
-    let count = count as f64;
-    let rate = count / wall.as_secs_f64();
-    let each = cpu.as_secs_f64() * 1e6 / count;
-    println!(
-        "{what:<44} {rate:>9.0} {unit}/s {each:>7.1} CPU s per million {:>9.0} a second of one core",
-        1e6 / each
-    );
-}
-
-#[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
-fn now() -> Instant {
-    Instant::now()
+fn row(what: &str, unit: &str, count: usize, cost: &Cost) {
+    let count = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    let rate = count / cost.wall.as_secs_f64();
+    let each = cost.cpu.as_secs_f64() * 1e6 / count;
+    let each_core = 1e6 / each;
+    println!("{what:<44} {rate:>8.0} {unit}/s {each:>6.1} µs CPU each {each_core:>8.0}/s a core");
 }
 
 fn number(name: &str, default: u32) -> u32 {

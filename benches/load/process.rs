@@ -4,7 +4,7 @@ use std::{
     io::{BufRead, BufReader},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -58,11 +58,6 @@ impl Endpoint {
         (of("p50"), of("p99"))
     }
 
-    /// Measures latency anew from now on.
-    pub(crate) async fn forget_latency(&self) {
-        self.get("/_stats?forget=latency").await;
-    }
-
     async fn stats(&self) -> Value {
         self.get("/_stats").await
     }
@@ -84,7 +79,7 @@ pub(crate) struct Sink {
 
 impl Sink {
     /// Starts a sink with an HTTP source; `options` are lines of YAML.
-    pub(crate) async fn start(endpoint: &Endpoint, options: &str) -> Self {
+    pub(crate) fn start(endpoint: &Endpoint, options: &str) -> Self {
         let address = free_address();
         let dir = tempfile::tempdir().expect("a directory");
         let config = dir.path().join("load.yaml");
@@ -108,20 +103,46 @@ impl Sink {
         Self { address, process: Running(child), _dir: dir }
     }
 
-    /// CPU time used until now, in user and kernel mode.
-    pub(crate) fn cpu(&self) -> Duration {
-        cpu(self.process.0.id())
+    /// The process, to measure it by.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.0.id()
     }
 
-    pub(crate) async fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         let id = self.process.0.id().to_string();
         let _ = Command::new("kill").args(["-TERM", &id]).status();
         let _ = self.process.0.wait();
     }
 }
 
+/// What something took.
+pub(crate) struct Cost {
+    pub(crate) wall: Duration,
+    /// CPU time of one process, in user and kernel mode.
+    pub(crate) cpu: Duration,
+}
+
+/// Measures one process from a moment on.
+pub(crate) struct Watch {
+    process: u32,
+    started: Instant,
+    cpu: Duration,
+}
+
+impl Watch {
+    #[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
+    pub(crate) fn on(process: u32) -> Self {
+        Self { process, started: Instant::now(), cpu: cpu(process) }
+    }
+
+    pub(crate) fn read(&self) -> Cost {
+        let cpu = cpu(self.process).saturating_sub(self.cpu);
+        Cost { wall: self.started.elapsed(), cpu }
+    }
+}
+
 /// CPU time of a process, from the kernel's own account (proc(5), `stat`).
-pub(crate) fn cpu(process: u32) -> Duration {
+fn cpu(process: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("Linux");
     let fields = stat.rsplit(')').next().expect("the fields after the name");
     let ticks = |index: usize| -> u32 {

@@ -47,9 +47,14 @@ pub(super) async fn run(args: Args, env: &Env) -> Result<(), Failure> {
             tracing::info!(waiting, "stopped; profiles wait in the store for the next run");
         }
         Ended::DrainLimit { waiting } => {
+            let (profiles, stay) = if waiting == 1 {
+                ("profile was", "it stays")
+            } else {
+                ("profiles were", "they stay")
+            };
             return Err(Failure::Other(format!(
-                "{waiting} profiles were not delivered within --drain-limit-secs; they stay in \
-                 the store for the next run"
+                "{waiting} {profiles} not delivered within --drain-limit-secs; {stay} in the \
+                 store for the next run"
             )));
         }
     }

@@ -202,8 +202,14 @@ impl<S: Store> Work<S> {
 
     /// Makes a dead letter of what cannot be rendered.
     fn bury(&mut self, claim: &Claim, reason: String) {
-        tracing::error!(profile = %claim.id, reason, "what is kept of a profile cannot be exported");
-        self.dispatcher.metrics.errors("render_failed", "processing").inc();
+        let metrics = &self.dispatcher.metrics;
+        metrics.errors("render_failed", "processing").inc();
+        tracing::error!(
+            sink = metrics.name(),
+            profile = %claim.id,
+            reason,
+            "what is kept of a profile cannot be exported"
+        );
         let letter = DeadLetter {
             version: claim.version,
             status: 0,
@@ -304,6 +310,7 @@ impl<S: Store> Work<S> {
             }
             (Outcome::Refused(letter), _) => {
                 tracing::warn!(
+                    sink = metrics.name(),
                     profile = %finished.id,
                     version = finished.version,
                     status = letter.status,

@@ -43,10 +43,12 @@ impl SendError {
     /// The error of a request whose answer did not begin.
     pub(super) fn of_client(error: &legacy::Error) -> Self {
         let tls = find::<TlsError>(error);
+        // The client's own error only says in which step it failed.
+        let reason = cause(error).unwrap_or(error);
         if error.is_connect() {
             return match tls {
                 Some(tls) => Self::Tls(explain(tls)),
-                None => Self::Connect(describe(error)),
+                None => Self::Connect(describe(reason)),
             };
         }
         // In TLS 1.3 the server judges us after we have begun to send.
@@ -57,9 +59,9 @@ impl SendError {
         }
         match find::<hyper::Error>(error) {
             // The connection was closed before the request went out on it.
-            Some(hyper) if hyper.is_canceled() => Self::Connect(describe(error)),
+            Some(hyper) if hyper.is_canceled() => Self::Connect(describe(reason)),
             Some(hyper) => Self::of_body(hyper),
-            None => Self::Interrupted(describe(error)),
+            None => Self::Interrupted(describe(reason)),
         }
     }
 

@@ -7,8 +7,13 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// A source cannot listen.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
+    #[error("source {name}: {error}")]
+    Listen {
+        /// The source.
+        name: String,
+        /// What is wrong.
+        error: ListenError,
+    },
     /// The system does not tell where a source listens.
     #[error("cannot tell where a source listens: {0}")]
     Address(std::io::Error),

@@ -196,6 +196,11 @@ impl Component {
         Metrics::default().component("", "sink", "profile_http")
     }
 
+    /// The name of the component in the configuration.
+    pub fn name(&self) -> &str {
+        &self.labels[0].1
+    }
+
     /// Counts errors, such as `("request_failed", "sending")`.
     pub fn errors(&self, error_type: &str, stage: &str) -> Counter {
         self.counter(&self.families.errors, &[("error_type", error_type), ("stage", stage)])

@@ -1,7 +1,7 @@
 //! Faults of the endpoint as a whole: the gate closes with a message that says what to do, nothing
 //! is lost, and it opens by itself once the fault is mended.
 
-use std::time::Duration;
+use std::{fmt::Write, time::Duration};
 
 use profile_http::local_endpoint::{Behaviour, Client, LocalEndpoint, Settings};
 use tokio::{sync::mpsc, time::timeout};
@@ -21,7 +21,7 @@ impl Faulty {
         let client = secret.map(|_| Client {
             id: "profile-http".to_owned(),
             secret: "right".to_owned(),
-            token_lifetime: Duration::from_secs(300),
+            token_lifetime: Duration::from_mins(5),
         });
         let settings =
             Settings { arrivals: Some(arrivals), behaviour, client, ..Settings::default() };
@@ -30,11 +30,13 @@ impl Faulty {
         let mut options = MAPPING.to_owned();
         if let Some(secret) = secret {
             let file = site.write("secret", secret);
-            options += &format!(
-                "    auth:\n      strategy: oauth2\n      auth_endpoint: {:?}\n      \
-                 client_id: profile-http\n      client_secret: {{ file: {file:?} }}\n",
-                endpoint.token_url()
-            );
+            let (file, url) = (file.display(), endpoint.token_url());
+            write!(
+                options,
+                "    auth:\n      strategy: oauth2\n      auth_endpoint: {url:?}\n      \
+                 client_id: profile-http\n      client_secret: {{ file: '{file}' }}\n"
+            )
+            .unwrap();
         }
         let config = site.configure("run.yaml", "{ type: stdin }", &endpoint.url(), &options);
         let mut process = Process::run(&config);
@@ -47,7 +49,7 @@ impl Faulty {
     /// All that was held back arrives, and the run ends as if nothing had been.
     async fn recovers(mut self) {
         for _ in 0..3 {
-            timeout(Duration::from_secs(60), self.arrived.recv()).await.unwrap().unwrap();
+            timeout(Duration::from_mins(1), self.arrived.recv()).await.unwrap().unwrap();
         }
         self.process.close_stdin();
         let (status, log) = self.process.wait();
@@ -89,11 +91,11 @@ async fn a_wrong_client_secret_closes_the_gate_until_it_is_mended() {
 async fn a_revoked_token_is_renewed_without_closing_the_gate() {
     let mut faulty = Faulty::start(Behaviour::default(), Some("right")).await;
     for _ in 0..3 {
-        timeout(Duration::from_secs(60), faulty.arrived.recv()).await.unwrap().unwrap();
+        timeout(Duration::from_mins(1), faulty.arrived.recv()).await.unwrap().unwrap();
     }
     faulty.endpoint.revoke_tokens();
     faulty.process.write(&format!("{}\n", record(9, 1)));
-    timeout(Duration::from_secs(60), faulty.arrived.recv()).await.unwrap().unwrap();
+    timeout(Duration::from_mins(1), faulty.arrived.recv()).await.unwrap().unwrap();
     faulty.process.close_stdin();
     let (status, log) = faulty.process.wait();
     assert!(status.success(), "{log}");

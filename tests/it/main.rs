@@ -10,5 +10,6 @@ mod explain;
 mod gate;
 mod main_job;
 mod outage;
+mod request;
 mod sources;
 mod start;

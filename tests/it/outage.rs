@@ -30,7 +30,7 @@ async fn after_an_outage_only_the_latest_version_of_each_changed_profile_is_sent
     endpoint.reopen().await.unwrap();
 
     for _ in 0..50 {
-        let body = timeout(Duration::from_secs(60), arrived.recv()).await.unwrap().unwrap();
+        let body = timeout(Duration::from_mins(1), arrived.recv()).await.unwrap().unwrap();
         let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(body["n"], 19, "an older version was sent");
     }

@@ -4,8 +4,8 @@ use std::{
     io::{BufRead, BufReader, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
-    sync::mpsc,
+    process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
     thread::JoinHandle,
     time::Duration,
 };
@@ -20,24 +20,24 @@ use hyper_util::{
 use tempfile::TempDir;
 
 /// Longer than anything here takes when it works.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A directory with a configuration and a store.
-pub struct Site {
+pub(crate) struct Site {
     dir: TempDir,
 }
 
 impl Site {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap() }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// Writes a file and returns where it lies.
-    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, text).unwrap();
         path
@@ -45,7 +45,13 @@ impl Site {
 
     /// Writes a configuration with one sink `crm` that delivers to `endpoint`. `source` is the
     /// source `in`, `sink` the options of the sink besides, each in YAML flow style.
-    pub fn configure(&self, name: &str, source: &str, endpoint: &str, sink: &str) -> PathBuf {
+    pub(crate) fn configure(
+        &self,
+        name: &str,
+        source: &str,
+        endpoint: &str,
+        sink: &str,
+    ) -> PathBuf {
         let data_dir = self.path("data");
         let text = format!(
             "data_dir: {}\nsources:\n  in: {source}\nsinks:\n  crm:\n    \
@@ -57,16 +63,16 @@ impl Site {
 }
 
 /// What most tests map: two attributes, and every profile is followed.
-pub const MAPPING: &str = "    profile: { key: identityMap.crmid }\n    \
+pub(crate) const MAPPING: &str = "    profile: { key: identityMap.crmid }\n    \
                            export: { attributes: [name, n] }\n";
 
 /// A record of that mapping.
-pub fn record(id: u64, n: u64) -> String {
+pub(crate) fn record(id: u64, n: u64) -> String {
     format!(r#"{{"identityMap":{{"crmid":[{{"id":"c-{id}"}}]}},"name":"p{id}","n":{n}}}"#)
 }
 
 /// A running `profile-http`, ended by its id when it is dropped.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: mpsc::Receiver<String>,
@@ -75,14 +81,20 @@ pub struct Process {
 }
 
 impl Process {
-    pub fn start(args: &[&str], config: Option<&Path>) -> Self {
+    pub(crate) fn start(args: &[&str], config: Option<&Path>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_profile-http"));
         command.args(args);
         if let Some(config) = config {
             command.arg("-c").arg(config);
         }
-        command.env_remove("PROFILE_HTTP_CONFIG").env("PROFILE_HTTP_LOG", "info");
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.stdout(Stdio::null());
+        Self::spawn(command)
+    }
+
+    /// Starts a command as an operator would, with what it logs by default.
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        command.env_remove("PROFILE_HTTP_CONFIG").env_remove("PROFILE_HTTP_LOG");
+        command.stdin(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let stdin = child.stdin.take();
         let stderr = BufReader::new(child.stderr.take().unwrap());
@@ -95,64 +107,79 @@ impl Process {
         Self { child, stdin, lines, seen: Vec::new(), reader: Some(reader) }
     }
 
-    pub fn run(config: &Path) -> Self {
+    pub(crate) fn run(config: &Path) -> Self {
         Self::start(&["run"], Some(config))
     }
 
     /// Runs with `input` on stdin until everything is delivered.
-    pub fn run_to_end(config: &Path, input: &str) {
-        let mut process = Self::run(config);
-        process.write(input);
-        process.close_stdin();
-        let (status, log) = process.wait();
+    pub(crate) fn run_to_end(config: &Path, input: &str) {
+        let (status, log) = Self::run(config).fed(input);
         assert!(status.success(), "{status}: {log}");
     }
 
-    pub fn write(&mut self, input: &str) {
+    /// Gives it `input` as all that comes on stdin, and waits for its end.
+    pub(crate) fn fed(mut self, input: &str) -> (ExitStatus, String) {
+        // One that ends at its start does not read it.
+        let _ = self.stdin.as_mut().unwrap().write_all(input.as_bytes());
+        self.close_stdin();
+        self.wait()
+    }
+
+    pub(crate) fn write(&mut self, input: &str) {
         self.stdin.as_mut().unwrap().write_all(input.as_bytes()).unwrap();
     }
 
-    pub fn close_stdin(&mut self) {
+    pub(crate) fn close_stdin(&mut self) {
         self.stdin = None;
     }
 
     /// Waits for a line on stderr that contains `text`, and returns it.
-    pub fn wait_for(&mut self, text: &str) -> String {
+    pub(crate) fn wait_for(&mut self, text: &str) -> String {
         loop {
-            match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) => {
-                    self.seen.push(line.clone());
-                    if line.contains(text) {
-                        return line;
-                    }
-                }
-                Err(_) => panic!("no line with {text:?} among:\n{}", self.seen.join("\n")),
+            let Ok(line) = self.lines.recv_timeout(PATIENCE) else {
+                panic!("no line with {text:?} among:\n{}", self.seen.join("\n"))
+            };
+            self.seen.push(line.clone());
+            if line.contains(text) {
+                return line;
             }
         }
     }
 
-    pub fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).unwrap()
     }
 
-    pub fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.pid().to_string();
         let status = Command::new("kill").args([format!("-{signal}"), pid]).status().unwrap();
         assert!(status.success());
     }
 
     /// Ends it at once, as a crash would.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
+    /// What it prints on stdout, if that is piped.
+    pub(crate) fn stdout(&mut self) -> ChildStdout {
+        self.child.stdout.take().unwrap()
+    }
+
     /// Waits for its end and returns its status and what it said on stderr.
-    pub fn wait(mut self) -> (ExitStatus, String) {
-        let status = self.child.wait().unwrap();
+    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => self.seen.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("it goes on after:\n{}", self.seen.join("\n"))
+                }
+            }
+        }
         self.reader.take().unwrap().join().unwrap();
-        self.seen.extend(self.lines.try_iter());
-        (status, self.seen.join("\n"))
+        (self.child.wait().unwrap(), self.seen.join("\n"))
     }
 }
 
@@ -164,30 +191,40 @@ impl Drop for Process {
 }
 
 /// A port that was free a moment ago.
-pub fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.local_addr().unwrap()
 }
 
 /// Posts records to an HTTP source.
 #[derive(Clone)]
-pub struct Sender {
+pub(crate) struct Sender {
     client: Client<HttpConnector, Full<Bytes>>,
     url: String,
 }
 
 impl Sender {
-    pub fn new(address: SocketAddr) -> Self {
+    pub(crate) fn new(address: SocketAddr) -> Self {
         let client = Client::builder(TokioExecutor::new()).build_http();
         Self { client, url: format!("http://{address}/") }
     }
 
     /// The answer's status and body; `None` when there was none.
-    pub async fn post(&self, body: impl Into<Bytes>) -> Option<(StatusCode, String)> {
-        let request = Request::post(&self.url)
-            .header("content-type", "application/x-ndjson")
-            .body(Full::new(body.into()))
-            .unwrap();
+    pub(crate) async fn post(&self, body: impl Into<Bytes>) -> Option<(StatusCode, String)> {
+        self.post_as(&[("content-type", "application/x-ndjson")], body).await
+    }
+
+    /// The same with headers of one's own.
+    pub(crate) async fn post_as(
+        &self,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Option<(StatusCode, String)> {
+        let mut request = Request::post(&self.url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body.into())).unwrap();
         let answer = self.client.request(request).await.ok()?;
         let status = answer.status();
         let body = answer.into_body().collect().await.ok()?.to_bytes();
@@ -195,7 +232,7 @@ impl Sender {
     }
 
     /// Posts records that have to be taken.
-    pub async fn send(&self, records: &[String]) -> serde_json::Value {
+    pub(crate) async fn send(&self, records: &[String]) -> serde_json::Value {
         let (status, body) = self.post(records.join("\n")).await.expect("an answer");
         assert_eq!(status, StatusCode::OK, "{body}");
         serde_json::from_str(&body).unwrap()

@@ -76,17 +76,19 @@ impl Rehearsal {
         let gate = Gate::new(delivery.request.retry_after_max, Arc::clone(&metrics));
         let auth = AuthLayer::new(&stand_in(&delivery.auth), None).map_err(Failure::of)?;
         // At no pace: nobody is spared by waiting.
+        let mut delivery = delivery.clone();
+        delivery.request.rate_limit = None;
         let stack = compose(
-            delivery,
+            &delivery,
             &gate,
-            None,
             &metrics,
             auth,
             service_fn(move |request| {
                 let taken = wire.send(request).map_err(|_| AttemptError::GateClosed);
                 std::future::ready(taken.map(|()| Response::new(Bytes::new())))
             }),
-        );
+        )
+        .service;
         let auth = delivery.auth.clone();
         let former = HashMap::new();
         Ok(Self { mapping, auth, store, exporter, stack, sent, clock, former, _dir: dir })

@@ -5,7 +5,7 @@ use std::{
 
 use http::Response;
 use tokio::{sync::watch, time::Instant};
-use tracing::{debug, info, warn};
+use tracing::{debug, field::debug as debug_value, info, warn};
 
 use super::{
     cause::{Cause, Reason},
@@ -219,22 +219,23 @@ impl Shared {
     fn show(&self, before: View, state: &State, now: Instant) {
         let after = state.view();
         self.component.gate(before.labels(), after.labels());
+        let sink = self.component.name();
         let Some(reason) = after.reason else {
             if before.state != GateState::Open {
-                info!("the endpoint takes profiles: the gate is open");
+                info!(sink, "the endpoint takes profiles: the gate is open");
             }
             return;
         };
         let message = state.message().unwrap_or_default();
-        let probe_in = after.until.map(|until| until.saturating_duration_since(now));
+        let probe_in = after.until.map(|until| debug_value(until.saturating_duration_since(now)));
         if after.state == GateState::Probing {
-            debug!(%reason, "a probe goes");
+            debug!(sink, %reason, "a probe goes");
         } else if before.reason == Some(reason) {
-            debug!(%reason, ?probe_in, "the gate stays closed: {message}");
+            debug!(sink, %reason, probe_in, "the gate stays closed: {message}");
         } else if reason == Reason::Paused {
-            info!("the gate is closed by hand");
+            info!(sink, "the gate is closed by hand");
         } else {
-            warn!(%reason, ?probe_in, "the gate is closed, profiles wait: {message}");
+            warn!(sink, %reason, probe_in, "the gate is closed, profiles wait: {message}");
         }
     }
 

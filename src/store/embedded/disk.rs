@@ -56,15 +56,25 @@ pub(super) enum Durability {
 impl Disk {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let shown = path.display().to_string();
+        let unopened = |reason| StoreError::Open { path: shown.clone(), reason };
         let failed = |error: fjall::Error| match error {
             fjall::Error::Locked => StoreError::Locked { path: shown.clone() },
-            fjall::Error::Io(error) => {
-                StoreError::Open { path: shown.clone(), reason: error.to_string() }
-            }
-            error => StoreError::Open { path: shown.clone(), reason: format!("{error:?}") },
+            fjall::Error::Io(error) => unopened(error.to_string()),
+            error => unopened(format!(
+                "it cannot be read ({error:?}); if it is damaged, restore it or move it away: a \
+                 new store exports every profile with its next update"
+            )),
         };
-        std::fs::create_dir_all(path)
-            .map_err(|error| StoreError::Open { path: shown.clone(), reason: error.to_string() })?;
+        std::fs::create_dir_all(path).map_err(|error| {
+            unopened(if path.exists() {
+                "it is not a directory; move it away or choose another data_dir".to_owned()
+            } else {
+                format!(
+                    "{error}; let the user that runs profile-http write there, or choose another \
+                     data_dir"
+                )
+            })
+        })?;
         let database = Database::builder(path)
             .cache_size(BLOCK_CACHE_BYTES)
             .max_journaling_size(JOURNAL_BYTES)

@@ -20,7 +20,7 @@ async fn failing(setup: Setup, seed: u64, n: usize) -> Vec<Duration> {
 
 #[tokio::test(start_paused = true)]
 async fn a_profile_that_fails_waits_from_one_second_doubling_to_five_minutes_with_full_jitter() {
-    let gaps = support::gaps(&failing(Setup::default(), 1, 60).await);
+    let gaps = gaps(&failing(Setup::default(), 1, 60).await);
     for (n, gap) in gaps.iter().enumerate() {
         let bound = secs(1 << n.min(10)).min(secs(300));
         // Timers have a grain of a millisecond.
@@ -39,7 +39,7 @@ async fn the_attempts_of_one_delivery_count_as_one_failure() {
         let times = failing(setup, seed, 2).await;
         // The pauses in the stack are 200, 400 and 800 ms at most; four failures would be a wait
         // of up to eight seconds.
-        assert!(support::gaps(&times)[0] <= millis(1_400) + secs(1) + millis(10), "{times:?}");
+        assert!(gaps(&times)[0] <= millis(1_400) + secs(1) + millis(10), "{times:?}");
     }
 }
 
@@ -57,7 +57,7 @@ async fn a_delivery_ends_the_row_of_failures() {
         sleep(millis(1)).await;
         rig.update(1, "bad again").await;
         let times = [rig.endpoint.reached(7).await.at, rig.endpoint.reached(8).await.at];
-        assert!(support::gaps(&times)[0] <= millis(1_002), "{times:?}");
+        assert!(gaps(&times)[0] <= millis(1_002), "{times:?}");
     }
 }
 
@@ -73,7 +73,7 @@ async fn whoever_joined_timed_out_and_left_gets_a_last_export() {
         assert!(matches!(rig.leave(1, "a").await, Verdict::Changed(_)));
         sleep(secs(60)).await;
         let last = rig.endpoint.calls().pop().unwrap();
-        assert!(!support::says_member(&last), "{last:?}");
+        assert!(!says_member(&last), "{last:?}");
         assert_eq!(rig.due(), 0);
     }
 }
@@ -99,5 +99,5 @@ async fn whoever_leaves_while_a_first_export_is_in_flight_gets_a_last_one() {
     rig.endpoint.reached(1).await;
     rig.leave(1, "a").await;
     let last = rig.endpoint.reached(2).await;
-    assert!(!support::says_member(&last), "{last:?}");
+    assert!(!says_member(&last), "{last:?}");
 }

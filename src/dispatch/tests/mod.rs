@@ -3,6 +3,7 @@
 mod backoff;
 mod closing;
 mod ending;
+mod endpoint;
 mod ordering;
 mod poison;
 mod probing;
@@ -16,7 +17,10 @@ use std::time::Duration;
 use http::header::RETRY_AFTER;
 use tokio::time::{Instant, sleep, timeout};
 
-use self::support::{Call, Reply, Rig, Setup, after, at_once, hangs, interrupted};
+use self::{
+    endpoint::{Call, Reply, after, at_once, gaps, hangs, interrupted, says_member},
+    support::{Rig, Setup},
+};
 use super::Phase;
 use crate::delivery::{
     GateState, Reason,

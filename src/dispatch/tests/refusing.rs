@@ -115,7 +115,7 @@ async fn last_exports_are_not_lost_where_everything_is_refused() {
     rig.endpoint.set(|_| at_once(200));
     rig.drain(secs(31)).await;
     for id in 0..30 {
-        assert!(!support::says_member(rig.endpoint.calls_of(id).last().unwrap()));
+        assert!(!says_member(rig.endpoint.calls_of(id).last().unwrap()));
     }
     let calls = rig.endpoint.calls();
     let taken =

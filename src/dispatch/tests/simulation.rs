@@ -87,10 +87,10 @@ fn check(rig: &Rig, states: &HashMap<u32, State>) {
         let last = calls.last();
         if state.member {
             let last = last.unwrap_or_else(|| panic!("{id}: never sent"));
-            assert_eq!((&last.name, support::says_member(last)), (&state.name, true), "{id}");
+            assert_eq!((&last.name, says_member(last)), (&state.name, true), "{id}");
         } else if calls.iter().any(|call| call.taken) {
             // Whoever left is seen off.
-            assert!(last.is_some_and(|call| !support::says_member(call)), "{id}: {last:?}");
+            assert!(last.is_some_and(|call| !says_member(call)), "{id}: {last:?}");
         }
     }
 }

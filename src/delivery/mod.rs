@@ -28,7 +28,7 @@ mod trail;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
-mod test_support;
+pub(crate) mod test_support;
 
 pub use class::{Class, Classes};
 pub use error::{AttemptError, TokenError};

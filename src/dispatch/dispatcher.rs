@@ -21,6 +21,9 @@ use crate::{
     telemetry::Component,
 };
 
+/// What was claimed takes its slots within this time. Until then they look free.
+const TAKING_SLOTS: Duration = Duration::from_millis(5);
+
 /// Deliveries that pause while others go, at most.
 const PAUSING: usize = 1024;
 
@@ -65,7 +68,8 @@ impl<S: Store> Dispatcher<S> {
             judge: Judge::default(),
             probes: Probes::default(),
             exports: HashMap::new(),
-            idle: false,
+            paced_until: Instant::now(),
+            due_after_none: 0,
         };
         work.run(phase).await
     }
@@ -78,20 +82,20 @@ struct Work<S> {
     judge: Judge,
     probes: Probes,
     exports: HashMap<(&'static str, &'static str), Counter>,
-    /// Whether nothing was due when it was last looked at.
-    idle: bool,
+    /// Until when what was claimed last may not have taken its slots of the rate limit.
+    paced_until: Instant,
+    /// What the store had counted under this name when something was last claimed.
+    due_after_none: u64,
 }
 
 /// What there is to wait for besides the answers that are under way.
 enum Wait {
     /// Something becoming due, or the time of a profile that waits.
     Due(Option<Duration>),
-    /// The gate's time, or its change.
+    /// The gate's time, its change, or something becoming due after nothing was.
     Gate(Option<Instant>),
-    /// Something to probe with.
-    Something,
     /// The next slot of the rate limit.
-    Slot(Duration),
+    Slot(Instant),
     /// Answers only: as much is under way as may be.
     Answers,
 }
@@ -126,7 +130,10 @@ impl<S: Store> Work<S> {
         loop {
             let allowance = match self.dispatcher.gate.ask() {
                 Admission::Closed { until } => {
-                    self.idle = self.dispatcher.store.counts().due == 0;
+                    if self.is_due_after_none() {
+                        self.dispatcher.gate.profile_due_after_empty();
+                        continue;
+                    }
                     return Ok(Wait::Gate(until));
                 }
                 Admission::Probe(probe) => return self.probe(probe).await,
@@ -139,36 +146,47 @@ impl<S: Store> Work<S> {
             if room == 0 {
                 return Ok(Wait::Answers);
             }
+            let now = Instant::now();
+            if now < self.paced_until {
+                return Ok(Wait::Slot(self.paced_until));
+            }
             let rate = self.dispatcher.stack.rate.clone();
             let slots = match rate.as_ref().map(RateLimiter::available) {
                 None => room,
                 Some(Ok(slots)) => slots.min(room),
-                Some(Err(wait)) => return Ok(Wait::Slot(wait)),
+                Some(Err(wait)) => return Ok(Wait::Slot(now + wait)),
             };
             let claims = self.dispatcher.store.claim(slots).await?;
+            self.is_due_after_none();
             let found = claims.ready.len();
             for claim in claims.ready {
                 self.send(&claim, Trail::default());
             }
+            if let Some(rate) = rate {
+                let found = u32::try_from(found).unwrap_or(u32::MAX);
+                self.paced_until = now + rate.interval().saturating_mul(found).min(TAKING_SLOTS);
+            }
             if found < slots {
                 return Ok(Wait::Due(claims.next_in));
-            }
-            // What was sent takes its slots only when it is polled: claim no faster than they come.
-            if let Some(rate) = rate {
-                return Ok(Wait::Slot(rate.interval() * u32::try_from(found).unwrap_or(u32::MAX)));
             }
         }
     }
 
+    /// Whether a profile has become due after none was, since this was last asked.
+    fn is_due_after_none(&mut self) -> bool {
+        let count = self.dispatcher.store.counts().due_after_none;
+        std::mem::replace(&mut self.due_after_none, count) != count
+    }
+
     async fn probe(&mut self, probe: Probe) -> Result<Wait, StoreError> {
-        match self.probes.claim(&self.dispatcher.store, probe.closure()).await? {
-            Some(claim) => {
-                self.send(&claim, Trail::of_probe(probe));
-                Ok(Wait::Gate(None))
-            }
+        let (claim, next_in) = self.probes.claim(&self.dispatcher.store, probe.closure()).await?;
+        self.is_due_after_none();
+        let Some(claim) = claim else {
             // The permission is dropped, and asked for again when there is something to probe with.
-            None => Ok(Wait::Something),
-        }
+            return Ok(Wait::Due(next_in));
+        };
+        self.send(&claim, Trail::of_probe(probe));
+        Ok(Wait::Gate(None))
     }
 
     fn send(&mut self, claim: &Claim, trail: Trail) {
@@ -184,8 +202,14 @@ impl<S: Store> Work<S> {
 
     /// Makes a dead letter of what cannot be rendered.
     fn bury(&mut self, claim: &Claim, reason: String) {
-        let sink = self.dispatcher.metrics.name();
-        tracing::error!(sink, profile = %claim.id, reason, "what is kept of a profile cannot be exported");
+        let metrics = &self.dispatcher.metrics;
+        metrics.errors("render_failed", "processing").inc();
+        tracing::error!(
+            sink = metrics.name(),
+            profile = %claim.id,
+            reason,
+            "what is kept of a profile cannot be exported"
+        );
         let letter = DeadLetter {
             version: claim.version,
             status: 0,
@@ -208,26 +232,20 @@ impl<S: Store> Work<S> {
     ) -> Result<(), StoreError> {
         let Dispatcher { store, gate, stack, .. } = &mut self.dispatcher;
         // `None` waits for ever.
-        let (due, gate_changes, until) = match wait {
-            Wait::Due(next_in) => (true, true, next_in.map(|wait| Instant::now() + wait)),
-            Wait::Gate(until) => (self.idle, true, until),
-            Wait::Something => (true, false, None),
-            Wait::Slot(wait) => (false, true, Some(Instant::now() + wait)),
-            Wait::Answers => (false, true, None),
+        let (due, until) = match wait {
+            Wait::Due(next_in) => (true, next_in.map(|wait| Instant::now() + wait)),
+            Wait::Gate(until) => (true, until),
+            Wait::Slot(until) => (false, Some(until)),
+            Wait::Answers => (false, None),
         };
         tokio::select! {
             Some(finished) = self.deliveries.join_next() => {
                 self.settle(unpanicked(finished)).await
             }
             Some(settled) = self.settling.join_next() => unpanicked(settled),
-            () = store.wait_due(), if due => {
-                if std::mem::take(&mut self.idle) {
-                    gate.profile_due_after_empty();
-                }
-                Ok(())
-            }
+            () = store.wait_due(), if due => Ok(()),
+            () = gate.changed() => Ok(()),
             () = stack.pauses.began() => Ok(()),
-            () = gate.changed(), if gate_changes => Ok(()),
             () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => Ok(()),
             Ok(()) = phase.changed() => Ok(()),
             // The first count of a store ends without anything becoming due.
@@ -291,7 +309,6 @@ impl<S: Store> Work<S> {
                 tracing::debug!(profile = %finished.id, version = finished.version, "delivered");
             }
             (Outcome::Refused(letter), _) => {
-                metrics.errors("request_refused", "sending").inc();
                 tracing::warn!(
                     sink = metrics.name(),
                     profile = %finished.id,
@@ -304,7 +321,6 @@ impl<S: Store> Work<S> {
             }
             (_, None) => {}
             _ => {
-                metrics.errors("request_failed", "sending").inc();
                 tracing::debug!(
                     profile = %finished.id,
                     version = finished.version,

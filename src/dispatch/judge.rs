@@ -4,7 +4,7 @@
 //! gate and are taken back. And a profile that alone draws the endpoint's faults, while all others
 //! are delivered, is at fault itself.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use http::Response;
@@ -35,10 +35,10 @@ pub(super) struct Judge {
     delivered: u64,
     /// Refusals since the last other answer.
     refused: Vec<Version>,
-    /// Versions that were refused along with everything else and got another try, with the
-    /// deliveries made by then.
-    second_try: HashSet<Version>,
-    delivered_at_second_try: u64,
+    /// Whether everything was refused and nothing was delivered since.
+    refuses_everything: bool,
+    /// The versions that were refused along with everything else and got another try.
+    second_try: HashMap<ProfileId, u64>,
     suspect: Option<Suspect>,
 }
 
@@ -73,7 +73,8 @@ impl Judge {
             Some(Class::Delivered) => {
                 self.delivered += 1;
                 self.refused.clear();
-                self.second_try.remove(&version);
+                self.refuses_everything = false;
+                self.second_try.remove(&finished.id);
                 plain(Outcome::Delivered, "delivered")
             }
             Some(Class::Later) => {
@@ -103,17 +104,22 @@ impl Judge {
 
     fn refuse(&mut self, finished: &Finished, version: Version, now: Micros) -> Judged {
         self.clear_other_suspect(version);
+        if self.refuses_everything {
+            // It was in flight when the gate closed: as good as any of the row.
+            self.second_try.extend([version]);
+            return plain(Outcome::Released, "released");
+        }
         let letter = dead_letter(finished, "", now);
         let mut judged = plain(Outcome::Refused(Arc::new(letter)), "refused");
-        if self.second_try.contains(&version) && self.delivered > self.delivered_at_second_try {
-            self.second_try.remove(&version);
+        if self.second_try.get(&finished.id) == Some(&finished.version) {
+            self.second_try.remove(&finished.id);
             return judged;
         }
         self.refused.push(version);
         if self.refused.len() >= REFUSALS {
             judged.revive = std::mem::take(&mut self.refused);
-            self.second_try.extend(&judged.revive);
-            self.delivered_at_second_try = self.delivered;
+            self.second_try.extend(judged.revive.iter().copied());
+            self.refuses_everything = true;
         }
         judged
     }

@@ -1,14 +1,14 @@
 //! Which profile goes as a probe.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use crate::{
     profile::ProfileId,
     store::{Claim, Outcome, Settled, Store, StoreError},
 };
 
-/// Profiles looked at to find one that was not probed yet.
-const LOOKED_AT: usize = 64;
+/// Profiles that are claimed at once to find one that was not probed yet.
+const STEP: usize = 64;
 
 /// The profiles that were probed since the gate closed. Each probe takes another one as long as
 /// there is one, so that one poisonous profile cannot hold the sink.
@@ -19,28 +19,43 @@ pub(super) struct Probes {
 }
 
 impl Probes {
-    /// Claims the next profile to probe in this closure of the gate. What was claimed only to be
-    /// looked at is released.
+    /// Claims the next profile to probe in this closure of the gate: one that was not probed yet,
+    /// or else the one whose turn was longest ago. Where none is ready, says how long until the
+    /// next one is, if one will be.
     pub(super) async fn claim<S: Store>(
         &mut self,
         store: &S,
         closure: u64,
-    ) -> Result<Option<Claim>, StoreError> {
+    ) -> Result<(Option<Claim>, Option<Duration>), StoreError> {
         if self.closure != closure {
             *self = Self { closure, probed: HashSet::new() };
         }
-        let max = LOOKED_AT.min(self.probed.len() + 1);
-        let mut claims = store.claim(max).await?.ready;
-        if claims.is_empty() {
-            return Ok(None);
+        let mut chosen = None;
+        // In the order of the queue, which they keep when they are released at its end.
+        let mut passed = Vec::new();
+        let next_in = loop {
+            let max = STEP.min(self.probed.len() + 1 - passed.len());
+            let claims = store.claim(max).await?;
+            let exhausted = claims.ready.len() < max;
+            for claim in claims.ready {
+                if chosen.is_none() && !self.probed.contains(&claim.id) {
+                    chosen = Some(claim);
+                } else {
+                    passed.push(claim);
+                }
+            }
+            if chosen.is_some() || exhausted {
+                break claims.next_in;
+            }
+        };
+        if chosen.is_none() && !passed.is_empty() {
+            chosen = Some(passed.remove(0));
         }
-        let fresh = claims.iter().position(|claim| !self.probed.contains(&claim.id)).unwrap_or(0);
-        let chosen = claims.swap_remove(fresh);
-        if !claims.is_empty() {
-            store.settle(claims.iter().map(release).collect()).await?;
+        if !passed.is_empty() {
+            store.settle(passed.iter().map(release).collect()).await?;
         }
-        self.probed.insert(chosen.id);
-        Ok(Some(chosen))
+        self.probed.extend(chosen.as_ref().map(|claim| claim.id));
+        Ok((chosen, next_in))
     }
 }
 

@@ -33,7 +33,7 @@ pub trait Store: Clone + Send + Sync + 'static {
     fn settle(&self, outcomes: Vec<Settled>)
     -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Makes dead letters of exactly these versions due again under the same version. What has
+    /// Makes exactly these versions, which were refused, due again under the same version. What has
     /// moved on is left alone.
     fn revive(
         &self,

@@ -15,7 +15,7 @@ use super::ids::IdHasher;
 use crate::{clock::Micros, profile::ProfileId};
 
 /// Entries at most; beyond, the rows are scanned again once the queue has been worked off.
-pub(super) const CAPACITY: usize = 1_000_000;
+const CAPACITY: usize = 1_000_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
@@ -30,17 +30,36 @@ struct Entry {
     due_since: Micros,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Queue {
+    capacity: usize,
     entries: HashMap<ProfileId, Entry, IdHasher>,
     ready: VecDeque<ProfileId>,
     waiting: BinaryHeap<Reverse<(Instant, ProfileId)>>,
     in_flight: usize,
 }
 
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            capacity: CAPACITY,
+            entries: HashMap::default(),
+            ready: VecDeque::default(),
+            waiting: BinaryHeap::default(),
+            in_flight: 0,
+        }
+    }
+}
+
 impl Queue {
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
+    #[cfg(test)]
+    pub(super) fn limit(&mut self, entries: usize) {
+        self.capacity = entries;
+    }
+
+    /// Whether nothing is ready and there is room for so much that a scan is worth its while.
+    pub(super) fn is_worked_off(&self) -> bool {
+        self.ready.is_empty() && self.entries.len() <= self.capacity / 8 * 7
     }
 
     pub(super) fn in_flight(&self) -> usize {
@@ -57,7 +76,7 @@ impl Queue {
         if self.entries.contains_key(&id) {
             return true;
         }
-        if self.entries.len() >= CAPACITY {
+        if self.entries.len() >= self.capacity {
             return false;
         }
         if delay.is_zero() {

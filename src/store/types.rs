@@ -210,6 +210,8 @@ pub struct Counts {
     pub in_flight: u64,
     /// Those with a dead letter.
     pub dead: u64,
+    /// How often a profile became due while no other was.
+    pub due_after_none: u64,
     /// Since when the oldest due profile is due, 0 when none is. Some seconds old.
     pub oldest_due: Micros,
     /// Whether all profiles are counted yet; a store counts them after it was opened.

@@ -40,6 +40,8 @@ enum Phase {
 struct Closure {
     cause: Cause,
     until: Instant,
+    /// Until when the endpoint has asked us to wait; no later than `until`.
+    asked_until: Instant,
     /// The pause before the latest probe.
     interval: Duration,
 }
@@ -111,7 +113,9 @@ impl State {
             return self.record_probe(pass, outcome, now);
         }
         if let Some(wait) = outcome.retry_after {
-            return self.close((outcome.cause)(1), wait, now);
+            let changed = self.close((outcome.cause)(1), wait, now);
+            self.note_asked(now + wait);
+            return changed;
         }
         match (&mut self.phase, outcome.class) {
             // What was sent before the gate last opened says nothing about the time since.
@@ -160,8 +164,18 @@ impl State {
             closure.interval = (closure.interval * 2).min(LAST_PROBE);
         }
         let pause = closure.interval.max(outcome.retry_after.unwrap_or_default());
-        let cause = (outcome.cause)(1);
-        self.close(cause, pause, now)
+        let changed = self.close((outcome.cause)(1), pause, now);
+        if let Some(wait) = outcome.retry_after {
+            self.note_asked(now + wait);
+        }
+        changed
+    }
+
+    /// Notes until when the endpoint has asked us to wait.
+    fn note_asked(&mut self, until: Instant) {
+        if let Phase::Closed(closure) = &mut self.phase {
+            closure.asked_until = closure.asked_until.max(until);
+        }
     }
 
     /// Closes the gate for `pause`, or prolongs its being closed: the later end holds, with its
@@ -171,7 +185,12 @@ impl State {
         match &mut self.phase {
             Phase::Open { .. } => {
                 self.epoch += 1;
-                self.phase = Phase::Closed(Closure { cause, until, interval: FIRST_PROBE });
+                self.phase = Phase::Closed(Closure {
+                    cause,
+                    until,
+                    asked_until: now,
+                    interval: FIRST_PROBE,
+                });
                 true
             }
             Phase::Closed(closure) if until >= closure.until => {
@@ -212,13 +231,11 @@ impl State {
         was_paused
     }
 
-    /// Lets a probe go now, unless the gate is closed by hand or on the endpoint's request.
+    /// Lets a probe go now, or as soon as the endpoint has asked us to wait no longer.
     pub(super) fn probe_now(&mut self, now: Instant) -> bool {
         match &mut self.phase {
-            Phase::Closed(closure)
-                if closure.cause.reason != Reason::RetryAfter && closure.until > now =>
-            {
-                closure.until = now;
+            Phase::Closed(closure) if closure.until > now.max(closure.asked_until) => {
+                closure.until = now.max(closure.asked_until);
                 true
             }
             _ => false,
@@ -258,6 +275,6 @@ impl State {
 
 impl Closure {
     fn asked_to_wait(&self, now: Instant) -> bool {
-        self.cause.reason == Reason::RetryAfter && now < self.until
+        now < self.asked_until
     }
 }

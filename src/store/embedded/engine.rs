@@ -218,7 +218,7 @@ impl Engine {
             });
         }
         claims.next_in = self.queue.next_in();
-        if self.queue.len() == 0 && self.overflowed && self.scan.is_none() {
+        if self.overflowed && self.scan.is_none() && self.queue.is_worked_off() {
             self.overflowed = false;
             self.scan = Some(Scan { after: None });
         }
@@ -270,11 +270,13 @@ impl Engine {
         Ok(())
     }
 
-    /// Makes dead letters of exactly these versions due again under the same version.
+    /// Makes refused versions due again unless their profiles have moved on.
     pub(super) fn revive(&mut self, versions: Vec<(ProfileId, u64)>) -> Result<(), StoreError> {
         for (id, version) in versions {
             let Some(before) = self.row(&id)? else { continue };
-            if !before.dead || before.version != version {
+            // A last export that was refused leaves no dead letter.
+            let refused = before.dead || (!before.due && !before.followed && before.offered);
+            if !refused || before.version != version || before.confirmed >= version {
                 continue;
             }
             let mut row = before;
@@ -300,7 +302,12 @@ impl Engine {
             }
         }
         for (id, known) in group.known {
-            self.fresh.insert(id, known);
+            // Only what is due will be claimed, and what is not claimed would stay for ever.
+            if self.cache.get(&id).is_some_and(|row| row.due) {
+                self.fresh.insert(id, known);
+            } else {
+                self.fresh.take(&id);
+            }
         }
         self.publish();
         Ok(())
@@ -359,6 +366,11 @@ impl Engine {
 
     pub(super) fn is_scanning(&self) -> bool {
         self.scan.is_some()
+    }
+
+    #[cfg(test)]
+    pub(super) fn limit_queue(&mut self, entries: usize) {
+        self.queue.limit(entries);
     }
 
     pub(super) fn has_ready(&mut self) -> bool {

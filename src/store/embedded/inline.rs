@@ -4,11 +4,13 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
-use super::{Disk, Durability, Engine, Shared, row_cache};
+use super::{Disk, Durability, Engine, MappingRecord, Shared, row_cache};
 use crate::{
     clock::Clock,
-    profile::{Mapping, ProfileId},
-    store::{Claims, Counts, InvalidRecord, Settled, Store, StoreError, Update, Verdict},
+    profile::{MappedAt, Mapping, ProfileId},
+    store::{
+        Claims, Counts, DeadLetter, InvalidRecord, Settled, Store, StoreError, Update, Verdict,
+    },
     telemetry::Component,
 };
 
@@ -18,6 +20,8 @@ pub(crate) struct InlineStore {
     engine: Arc<Mutex<Engine>>,
     due: Arc<Notify>,
     counts: Shared,
+    disk: Disk,
+    record: Arc<MappingRecord>,
 }
 
 impl InlineStore {
@@ -27,17 +31,45 @@ impl InlineStore {
         let disk = Disk::open(path).unwrap();
         let metrics = Component::detached();
         let mut engine =
-            Engine::open(disk, mapping, cache, clock, metrics, counts.clone()).unwrap();
+            Engine::open(disk.clone(), mapping, cache, clock, metrics, counts.clone()).unwrap();
         while engine.is_scanning() {
             engine.scan_step().unwrap();
         }
-        Self { engine: Arc::new(Mutex::new(engine)), due: Arc::new(Notify::new()), counts }
+        let record = Arc::new(engine.record().clone());
+        let (engine, due) = (Arc::new(Mutex::new(engine)), Arc::new(Notify::new()));
+        // What the scan found; the permit waits for whoever waits first.
+        due.notify_one();
+        Self { engine, due, counts, disk, record }
+    }
+
+    /// Gives the queue room for so many entries.
+    pub(crate) fn limit_queue(&self, entries: usize) {
+        self.with(|engine| engine.limit_queue(entries));
+    }
+
+    pub(crate) fn store_id(&self) -> u128 {
+        self.record.store_id
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.record.seed
+    }
+
+    pub(crate) fn mapped_at(&self) -> &MappedAt {
+        &self.record.mapped_at
+    }
+
+    pub(crate) fn dead_letter(&self, id: &ProfileId) -> Option<DeadLetter> {
+        self.disk.dead_letter(id).unwrap()
     }
 
     pub(super) fn with<T>(&self, call: impl FnOnce(&mut Engine) -> T) -> T {
         let mut engine = self.engine.lock().unwrap();
         let result = call(&mut engine);
         engine.commit(Durability::Os).unwrap();
+        while engine.is_scanning() {
+            engine.scan_step().unwrap();
+        }
         if engine.has_ready() {
             self.due.notify_one();
         }

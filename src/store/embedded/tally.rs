@@ -21,6 +21,7 @@ struct Cells {
     due: AtomicU64,
     in_flight: AtomicU64,
     dead: AtomicU64,
+    due_after_none: AtomicU64,
     oldest_due: AtomicU64,
     complete: AtomicBool,
 }
@@ -34,6 +35,7 @@ impl Shared {
             due: load(&self.0.due),
             in_flight: load(&self.0.in_flight),
             dead: load(&self.0.dead),
+            due_after_none: load(&self.0.due_after_none),
             oldest_due: load(&self.0.oldest_due),
             complete: self.0.complete.load(Ordering::Acquire),
         }
@@ -46,6 +48,7 @@ impl Shared {
         store(&self.0.due, counts.due);
         store(&self.0.in_flight, counts.in_flight);
         store(&self.0.dead, counts.dead);
+        store(&self.0.due_after_none, counts.due_after_none);
         store(&self.0.oldest_due, counts.oldest_due);
         self.0.complete.store(counts.complete, Ordering::Release);
     }
@@ -101,6 +104,9 @@ impl Tally {
         };
         if !counted {
             return;
+        }
+        if self.counts.due == 0 && after.due {
+            self.counts.due_after_none += 1;
         }
         if let Some(before) = before {
             self.add(before, u64::wrapping_sub);

@@ -122,6 +122,40 @@ async fn of_several_reasons_the_latest_end_holds() {
     assert_eq!(closed_for(&gate), Some(millis(59_990)));
 }
 
+/// Sends one attempt that is answered after a while, and goes on meanwhile.
+async fn straggler(gate: &Gate, after: Duration, outcome: Outcome) -> JoinHandle<Outcome> {
+    let attempt = behind(gate, &Script::new([(after, outcome)])).oneshot(request());
+    let straggler = tokio::spawn(attempt);
+    tokio::task::yield_now().await;
+    straggler
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wish_to_wait_holds_though_another_reason_comes_after_it() {
+    let gate = new_gate();
+    let forbidden = straggler(&gate, secs(19), answer(403)).await;
+    send(&gate, answer_with(503, &[(RETRY_AFTER, "19.5")])).await.unwrap();
+    forbidden.await.unwrap().unwrap();
+    assert_eq!(closed_for(&gate), Some(secs(1)));
+    gate.profile_due_after_empty();
+    assert_eq!(closed_for(&gate), Some(millis(500)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wish_to_wait_holds_though_the_gate_is_closed_for_longer() {
+    let gate = new_gate();
+    let asking = straggler(&gate, secs(17), answer_with(503, &[(RETRY_AFTER, "10")])).await;
+    send(&gate, answer(403)).await.unwrap();
+    for _ in 0..4 {
+        let probe = next_probe(&gate).await;
+        send_probe(&gate, probe, answer(403)).await.unwrap();
+    }
+    asking.await.unwrap().unwrap();
+    assert_eq!(closed_for(&gate), Some(secs(14)));
+    gate.profile_due_after_empty();
+    assert_eq!(closed_for(&gate), Some(secs(10)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_is_sent_while_the_gate_is_closed() {
     let gate = new_gate();

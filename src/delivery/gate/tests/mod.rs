@@ -8,7 +8,10 @@ use http::{
     StatusCode,
     header::{DATE, HeaderName, RETRY_AFTER},
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
 use tower::{Layer, Service, ServiceExt};
 
 use super::{Admission, Gate, GateLayer, GateState, Gated, Probe, Reason};

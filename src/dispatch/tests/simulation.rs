@@ -1,0 +1,106 @@
+use std::collections::HashMap;
+
+use super::*;
+
+/// Seeds that are tried; each takes some milliseconds.
+const SEEDS: u64 = 300;
+
+/// Profiles of one simulation, which no other shares.
+const PROFILES: u32 = 12;
+
+/// What an unwell endpoint answers.
+fn ill(random: &mut fastrand::Rng, sickness: u8) -> Reply {
+    let latency = millis(random.u64(0..400));
+    if random.u8(0..100) >= sickness {
+        return after(latency, 200);
+    }
+    match random.u8(0..9) {
+        0 => hangs(),
+        1 => interrupted(),
+        2 | 3 => after(latency, 503),
+        4 => (latency, answer_with(429, &[(RETRY_AFTER, "2")])),
+        5 => after(latency, 400),
+        6 => after(latency, 404),
+        7 => after(latency, 500),
+        _ => after(latency, 429),
+    }
+}
+
+/// The state that a profile was last said to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct State {
+    name: String,
+    member: bool,
+}
+
+async fn simulate(seed: u64, former: Option<Rig>) -> Rig {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let setup = Setup {
+        concurrency: random.usize(1..8),
+        rate: random.bool().then(|| random.u32(5..50)),
+        burst: random.u32(1..4),
+        repetitions: random.u32(0..3),
+        segment: true,
+        slow_store: true,
+    };
+    let sickness = [10, 40, 80, 100][random.usize(0..4)];
+    let mut answers = random.fork();
+    let endpoint = move |_: &Call| ill(&mut answers, sickness);
+    let mut rig = match former {
+        None => Rig::start(setup, endpoint),
+        Some(former) => former.start_again(setup, endpoint),
+    };
+    fastrand::seed(seed);
+    let first = u32::try_from(seed).unwrap() * PROFILES;
+    let mut states = HashMap::new();
+    for round in 0..random.u32(10..80) {
+        let id = first + random.u32(0..PROFILES);
+        let state = State { name: round.to_string(), member: random.u8(0..4) > 0 };
+        if state.member {
+            rig.update(id, &state.name).await;
+        } else {
+            rig.leave(id, &state.name).await;
+        }
+        states.insert(id, state);
+        match random.u8(0..200) {
+            0..7 => rig.gate.pause(),
+            7..28 => rig.gate.resume(),
+            28 => rig = rig.restart().await,
+            _ => {}
+        }
+        sleep(millis(random.u64(0..2_000))).await;
+    }
+    rig.gate.resume();
+    rig.endpoint.set(|_| at_once(200));
+    // A wish to wait, the longest pause between probes, and the longest back-off.
+    timeout(secs(2 + 30 + 300), rig.drain(secs(86_400))).await.expect("all is delivered in time");
+    check(&rig, &states);
+    rig
+}
+
+fn check(rig: &Rig, states: &HashMap<u32, State>) {
+    let counts = rig.counts();
+    assert_eq!((counts.due, counts.in_flight), (0, 0));
+    for (id, state) in states {
+        let calls = rig.endpoint.calls_of(*id);
+        assert!(calls.is_sorted_by_key(|call| call.version), "{id}: a version went back");
+        let last = calls.last();
+        if state.member {
+            let last = last.unwrap_or_else(|| panic!("{id}: never sent"));
+            assert_eq!((&last.name, says_member(last)), (&state.name, true), "{id}");
+        } else if calls.iter().any(|call| call.taken) {
+            // Whoever left is seen off.
+            assert!(last.is_some_and(|call| !says_member(call)), "{id}: {last:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_the_endpoint_does_it_ends_up_with_the_last_state_of_every_profile() {
+    let only = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
+    let mut rig = None;
+    for seed in only.map_or(0..SEEDS, |seed| seed..seed + 1) {
+        println!("seed {seed}");
+        rig = Some(simulate(seed, rig).await);
+    }
+}

@@ -56,22 +56,35 @@ async fn delivery(profiles: u32, updates: u32) {
     let bare = client::run(endpoint.address, &body, followed, CONCURRENCY).await;
     row("bare hyper client", "requests", followed, &bare);
 
-    let mut samples = Samples::new(1, profiles);
-    let sink = Sink::start(&endpoint, &options("mapped", true));
-    let sender = Sender::new(sink.address);
-    let taken = endpoint.taken().await;
-    let watch = Watch::on(sink.id());
-    let records = (0..profiles).map(|profile| samples.update(profile).json);
-    sender.send(records).await;
-    endpoint.wait_taken(taken + followed as u64).await;
-    let cost = watch.read();
-    row("sink, delivered", "requests", followed, &cost);
-    let ratio = cost.cpu.as_secs_f64() / bare.cpu.as_secs_f64();
-    println!("  a delivered profile costs {ratio:.2} times the CPU of the bare client's request\n");
-
-    let mut samples = samples.with_relevant(0.0);
-    irrelevant(&mut samples, updates, &sink, &sender, "irrelevant updates, retain: mapped").await;
-    sink.stop();
+    // In step with the endpoint, as a pipeline runs; then from a backlog, as after an outage.
+    for (what, outstanding) in [("in step", 10_000), ("from a backlog", u64::MAX)] {
+        let mut samples = Samples::new(1, profiles);
+        let sink = Sink::start(&endpoint, &options("mapped", true));
+        let sender = Sender::new(sink.address);
+        let before = endpoint.taken().await;
+        let watch = Watch::on(sink.id());
+        let mut sent = 0;
+        while sent < profiles {
+            let records: Vec<_> =
+                (sent..profiles).take(1000).map(|profile| samples.update(profile).json).collect();
+            sent += 1000;
+            sender.send(records.into_iter()).await;
+            endpoint
+                .wait_taken(before + (u64::from(sent) * 9 / 10).saturating_sub(outstanding))
+                .await;
+        }
+        endpoint.wait_taken(before + followed as u64).await;
+        let cost = watch.read();
+        row(&format!("sink, delivered {what}"), "requests", followed, &cost);
+        let ratio = cost.cpu.as_secs_f64() / bare.cpu.as_secs_f64();
+        println!("  {ratio:.2} times the CPU of the bare client's request\n");
+        if outstanding == u64::MAX {
+            let mut samples = samples.with_relevant(0.0);
+            let what = "irrelevant updates, retain: mapped";
+            irrelevant(&mut samples, updates, &sink, &sender, what).await;
+        }
+        sink.stop();
+    }
 }
 
 /// The time from accepted to delivered, at a pace that leaves the machine air.

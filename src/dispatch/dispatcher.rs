@@ -5,7 +5,7 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::{
     sync::watch,
     task::{JoinError, JoinSet},
-    time::{Duration, Instant, sleep, sleep_until},
+    time::{Duration, Instant, sleep, sleep_until, timeout_at},
 };
 use tower::ServiceExt;
 
@@ -26,6 +26,9 @@ const TAKING_SLOTS: Duration = Duration::from_millis(5);
 
 /// Deliveries that pause while others go, at most.
 const PAUSING: usize = 1024;
+
+/// How long answers are gathered to be settled together while there is no room for more.
+const GATHERING: Duration = Duration::from_millis(1);
 
 /// What a dispatcher is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +73,7 @@ impl<S: Store> Dispatcher<S> {
             exports: HashMap::new(),
             paced_until: Instant::now(),
             due_after_none: 0,
+            is_full: false,
         };
         work.run(phase).await
     }
@@ -86,6 +90,8 @@ struct Work<S> {
     paced_until: Instant,
     /// What the store had counted under this name when something was last claimed.
     due_after_none: u64,
+    /// Whether as much is under way as may be.
+    is_full: bool,
 }
 
 /// What there is to wait for besides the answers that are under way.
@@ -230,6 +236,7 @@ impl<S: Store> Work<S> {
         wait: Wait,
         phase: &mut watch::Receiver<Phase>,
     ) -> Result<(), StoreError> {
+        self.is_full = matches!(wait, Wait::Answers);
         let Dispatcher { store, gate, stack, .. } = &mut self.dispatcher;
         // `None` waits for ever.
         let (due, until) = match wait {
@@ -255,11 +262,17 @@ impl<S: Store> Work<S> {
 
     /// Settles what came back, and whatever else came back meanwhile.
     async fn settle(&mut self, first: Finished) -> Result<(), StoreError> {
+        let mut came_back = vec![first];
+        if self.is_full {
+            self.gather(&mut came_back).await;
+        }
+        while let Some(finished) = self.deliveries.try_join_next() {
+            came_back.push(unpanicked(finished));
+        }
         let now = self.dispatcher.clock.now();
-        let mut outcomes = Vec::new();
+        let mut outcomes = Vec::with_capacity(came_back.len());
         let mut revive = Vec::new();
-        let mut next = Some(first);
-        while let Some(finished) = next {
+        for finished in came_back {
             let class = self.dispatcher.classes.of(&finished.result);
             let judged = self.judge.judge(&finished, class, now);
             self.report(&finished, class, &judged, now);
@@ -270,7 +283,6 @@ impl<S: Store> Work<S> {
                 unknown: finished.trail.unknown(),
             });
             revive.extend(judged.revive);
-            next = self.deliveries.try_join_next().map(unpanicked);
         }
         let store = self.dispatcher.store.clone();
         self.settling.spawn(async move { store.settle(outcomes).await });
@@ -282,6 +294,19 @@ impl<S: Store> Work<S> {
             self.dispatcher.gate.close(Reason::RefusesEverything, message);
         }
         Ok(())
+    }
+
+    /// Waits for a quarter of what may be under way, or a moment. While there is more to deliver
+    /// than slots, calling the store for each answer would cost more than the answers do.
+    async fn gather(&mut self, came_back: &mut Vec<Finished>) {
+        let enough = self.dispatcher.concurrency.div_ceil(4);
+        let end = Instant::now() + GATHERING;
+        while came_back.len() < enough {
+            match timeout_at(end, self.deliveries.join_next()).await {
+                Ok(Some(finished)) => came_back.push(unpanicked(finished)),
+                Ok(None) | Err(_) => break,
+            }
+        }
     }
 
     /// Waits until everything handed to the store so far is settled.

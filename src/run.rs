@@ -1,6 +1,7 @@
 //! Wires sources to sinks, runs them, and brings them to an end.
 
 mod error;
+mod gauges;
 mod sinks;
 
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};

@@ -1,26 +1,19 @@
 //! The sinks of a run: each its store, its stack and its dispatcher.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use tokio::{
-    sync::watch,
-    task::JoinHandle,
-    time::{MissedTickBehavior, interval},
-};
+use tokio::{sync::watch, task::JoinHandle};
 
-use super::RunError;
+use super::{RunError, gauges};
 use crate::{
     clock::Clock,
     config::{Plan, SinkPlan},
     delivery::{self, Gate},
     dispatch::{Dispatcher, Exporter, Phase},
     sink::Sink,
-    store::{Counts, Store, StoreError, embedded::EmbeddedStore},
+    store::{Store, StoreError, embedded::EmbeddedStore},
     telemetry::{Component, Metrics},
 };
-
-/// How often the gauges of a sink are brought up to date.
-const GAUGES: Duration = Duration::from_secs(2);
 
 /// A sink that runs.
 pub(super) struct Running {
@@ -100,13 +93,14 @@ impl Prepared {
 
     fn start(self) -> Running {
         let Self { name, inputs, sink, store, dispatcher, metrics } = self;
+        let clock = dispatcher.clock.clone();
         let endpoint = &dispatcher.exporter.endpoint;
         let host = endpoint.authority().map_or("", |authority| authority.as_str());
         // The query may hold a secret.
         tracing::info!(sink = name, host, path = endpoint.path(), "delivering");
         let (phase, orders) = watch::channel(Phase::Run);
         let dispatcher = Some(tokio::spawn(dispatcher.run(orders)));
-        let gauges = tokio::spawn(keep_gauges(store.clone(), metrics));
+        let gauges = tokio::spawn(gauges::keep(store.clone(), clock, metrics));
         Running { name, inputs, sink, store, phase, dispatcher, gauges }
     }
 }
@@ -157,23 +151,5 @@ impl Running {
             let _ = dispatcher.await;
         }
         self.store.stop().await.map_err(|error| RunError::Store { sink: self.name, error })
-    }
-}
-
-async fn keep_gauges(store: EmbeddedStore, metrics: Arc<Component>) {
-    let mut ticks = interval(GAUGES);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let clock = Clock::system();
-    let gauge = |state| metrics.profiles(state);
-    let gauges =
-        [gauge("known"), gauge("followed"), gauge("due"), gauge("in_flight"), gauge("dead")];
-    loop {
-        ticks.tick().await;
-        let Counts { known, followed, due, in_flight, dead, oldest_due, .. } = store.counts();
-        for (gauge, count) in gauges.iter().zip([known, followed, due, in_flight, dead]) {
-            gauge.set(count.cast_signed());
-        }
-        let age = if oldest_due == 0 { 0 } else { clock.now().saturating_sub(oldest_due) };
-        metrics.oldest_due.set((age / 1_000_000).cast_signed());
     }
 }

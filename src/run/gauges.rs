@@ -1,0 +1,58 @@
+//! How a sink stands: its gauges, and a line in the log now and then.
+
+use std::{sync::Arc, time::Duration};
+
+use prometheus_client::metrics::counter::Counter;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::{
+    clock::Clock,
+    store::{Counts, Store},
+    telemetry::Component,
+};
+
+/// How often the gauges are brought up to date.
+const GAUGES: Duration = Duration::from_secs(2);
+
+/// Every so many of them the log says how the sink stands, if something happened meanwhile.
+const LINE: u32 = 30;
+
+/// Keeps the gauges of a sink up to date. Never ends.
+pub(super) async fn keep<S: Store>(store: S, clock: Clock, metrics: Arc<Component>) {
+    let mut ticks = interval(GAUGES);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let gauges =
+        ["known", "followed", "due", "in_flight", "dead"].map(|state| metrics.profiles(state));
+    let taken =
+        ["changed", "unchanged", "not_followed", "stale"].map(|verdict| metrics.updates(verdict));
+    let mut said = (0, 0);
+    let mut tick = 0;
+    loop {
+        ticks.tick().await;
+        let Counts { known, followed, due, in_flight, dead, oldest_due, .. } = store.counts();
+        for (gauge, count) in gauges.iter().zip([known, followed, due, in_flight, dead]) {
+            gauge.set(count.cast_signed());
+        }
+        let age = if oldest_due == 0 { 0 } else { clock.now().saturating_sub(oldest_due) };
+        let age_secs = age / 1_000_000;
+        metrics.oldest_due.set(age_secs.cast_signed());
+
+        tick += 1;
+        let now = (taken.iter().map(Counter::get).sum::<u64>(), metrics.sent_events.get());
+        if tick % LINE == 0 && (now != said || due > 0) {
+            let (updates, delivered) = (now.0 - said.0, now.1 - said.1);
+            let sink = metrics.name();
+            tracing::info!(
+                sink,
+                updates,
+                delivered,
+                waiting = due,
+                oldest_waiting_secs = age_secs,
+                dead_letters = dead,
+                profiles = known,
+                "the last minute"
+            );
+            said = now;
+        }
+    }
+}

@@ -4,6 +4,9 @@
 //! What one group of calls changes is collected and committed together. Until then it can be read
 //! back within the group, but nothing of it is claimed.
 
+mod deliver;
+mod scan;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{
@@ -16,8 +19,7 @@ use crate::{
     clock::{Clock, Micros},
     profile::{Known, Mapping, ProfileId},
     store::{
-        Claim, Claims, DeadLetter, InvalidRecord, Outcome, Settled, StoreError, Triggers, Update,
-        Verdict,
+        DeadLetter, InvalidRecord, StoreError, Triggers, Update, Verdict,
         ids::IdHasher,
         judge::{judge, mark_due, withdraw},
         queue::Queue,
@@ -26,14 +28,8 @@ use crate::{
     telemetry::Component,
 };
 
-/// The first delay of a profile whose delivery failed; each next one is twice as long.
-const FIRST_DELAY: Duration = Duration::from_secs(1);
-
 /// The longest delay of a profile, also if the clock was set back meanwhile.
 const LONGEST_DELAY: Duration = Duration::from_mins(5);
-
-/// Rows that one step of a scan looks at.
-const SCAN_STEP: usize = 1024;
 
 const EXPIRY_STEP: usize = 10_000;
 
@@ -178,117 +174,6 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes at most `max` profiles off the queue. What this group has changed is left there.
-    pub(super) fn claim(&mut self, max: usize) -> Result<Claims, StoreError> {
-        let mut claims = Claims::default();
-        while claims.ready.len() < max {
-            let Some(id) = self.queue.pop() else { break };
-            if self.group.rows.contains_key(&id) {
-                continue; // the commit puts it back
-            }
-            let Some(before) = self.row(&id)? else { continue };
-            let row = self.current(&id, before)?;
-            if row != before {
-                self.write(id, Some(&before), row);
-                continue;
-            }
-            if !row.due {
-                continue;
-            }
-            let Some(known) = self
-                .fresh
-                .take(&id)
-                .map_or_else(|| self.disk.known(&id), |known| Ok(Some(known)))?
-            else {
-                tracing::error!(profile = %id, "a due profile has no content and is not exported");
-                let mut gone = row;
-                withdraw(&mut gone);
-                self.write(id, Some(&row), gone);
-                continue;
-            };
-            self.queue.begin(id, row.due_since);
-            claims.ready.push(Claim {
-                id,
-                version: row.version,
-                confirmed: row.confirmed,
-                triggers: row.triggers,
-                failures: row.failures,
-                due_since: row.due_since,
-                known,
-            });
-        }
-        claims.next_in = self.queue.next_in();
-        if self.overflowed && self.scan.is_none() && self.queue.is_worked_off() {
-            self.overflowed = false;
-            self.scan = Some(Scan { after: None });
-        }
-        Ok(claims)
-    }
-
-    pub(super) fn settle(&mut self, outcomes: Vec<Settled>) -> Result<(), StoreError> {
-        outcomes.into_iter().try_for_each(|settled| self.settle_one(settled))
-    }
-
-    fn settle_one(&mut self, settled: Settled) -> Result<(), StoreError> {
-        let Settled { id, version, outcome, unknown } = settled;
-        if !self.queue.end(&id) {
-            return Ok(());
-        }
-        let Some(before) = self.row(&id)? else { return Ok(()) };
-        let mut row = before;
-        row.offered |= unknown;
-        let superseded = row.version != version || !row.due;
-        match outcome {
-            Outcome::Delivered => {
-                row.offered = true;
-                row.confirmed = row.confirmed.max(version);
-                row.failures = 0;
-                row.not_before = 0;
-                if !superseded {
-                    row.due = false;
-                    row.triggers = Triggers::default();
-                }
-            }
-            Outcome::Later => {
-                row.failures = row.failures.saturating_add(1);
-                row.not_before = self.clock.now() + delay_micros(row.failures);
-            }
-            Outcome::Refused(letter) => {
-                row.failures = 0;
-                row.not_before = 0;
-                if !superseded {
-                    row.due = false;
-                    row.dead = row.followed;
-                    if row.dead {
-                        self.group.dead.insert(id, Some(letter));
-                    }
-                }
-            }
-            Outcome::Released => {}
-        }
-        self.write(id, Some(&before), row);
-        Ok(())
-    }
-
-    /// Makes refused versions due again unless their profiles have moved on.
-    pub(super) fn revive(&mut self, versions: Vec<(ProfileId, u64)>) -> Result<(), StoreError> {
-        for (id, version) in versions {
-            let Some(before) = self.row(&id)? else { continue };
-            // A last export that was refused leaves no dead letter.
-            let refused = before.dead || (!before.due && !before.followed && before.offered);
-            if !refused || before.version != version || before.confirmed >= version {
-                continue;
-            }
-            let mut row = before;
-            row.dead = false;
-            row.due = true;
-            row.due_since = version;
-            self.group.dead.insert(id, None);
-            self.write(id, Some(&before), row);
-        }
-        Ok(())
-    }
-
     /// Commits what the group changed and queues what became due. After an error nothing may be
     /// judged any more: what the cache holds is not what is stored.
     pub(super) fn commit(&mut self, applied: Durability) -> Result<(), StoreError> {
@@ -377,37 +262,6 @@ impl Engine {
         self.queue.has_ready()
     }
 
-    /// Goes on with the scan that fills the queue from the rows; the first one after opening also
-    /// counts them, fills the cache and judges rows of an older mapping again.
-    pub(super) fn scan_step(&mut self) -> Result<(), StoreError> {
-        let Some(scan) = &mut self.scan else { return Ok(()) };
-        let rows = self.disk.rows_after(scan.after, SCAN_STEP)?;
-        let Some((last, _)) = rows.last() else {
-            self.scan = None;
-            self.tally.complete();
-            self.publish();
-            return Ok(());
-        };
-        scan.after = Some(*last);
-        let counting = !self.tally.is_complete();
-        if counting {
-            self.tally.count(&rows);
-        }
-        let now = self.clock.now();
-        for (id, row) in rows {
-            if counting && self.cache.len() < self.room() {
-                self.cache.insert(id, row);
-            }
-            if row.generation != self.record.generation {
-                let current = self.current(&id, row)?;
-                self.write(id, Some(&row), current);
-            } else if row.due {
-                self.enqueue(id, &row, now);
-            }
-        }
-        self.commit(Durability::Os)
-    }
-
     /// Whether every row is in the cache, so that what is not there does not exist.
     fn caches_all(&self) -> bool {
         self.tally.is_complete()
@@ -494,11 +348,4 @@ impl Engine {
 fn next_version(last: &mut u64, clock: &Clock) -> u64 {
     *last = clock.now().max(*last + 1);
     *last
-}
-
-/// Exponential backoff with full jitter.
-fn delay_micros(failures: u32) -> Micros {
-    let doublings = failures.saturating_sub(1).min(16);
-    let longest = FIRST_DELAY.saturating_mul(1 << doublings).min(LONGEST_DELAY);
-    fastrand::u64(0..=u64::try_from(longest.as_micros()).unwrap_or(u64::MAX))
 }

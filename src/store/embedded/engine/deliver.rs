@@ -1,0 +1,139 @@
+//! What is claimed, and what became of it.
+
+use std::time::Duration;
+
+use super::{Engine, LONGEST_DELAY, Scan};
+use crate::{
+    clock::Micros,
+    profile::ProfileId,
+    store::{Claim, Claims, Outcome, Settled, StoreError, Triggers, judge::withdraw},
+};
+
+/// The first delay of a profile whose delivery failed; each next one is twice as long.
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+
+impl Engine {
+    /// Takes at most `max` profiles off the queue. What this group has changed is left there.
+    pub(in crate::store::embedded) fn claim(&mut self, max: usize) -> Result<Claims, StoreError> {
+        let mut claims = Claims::default();
+        while claims.ready.len() < max {
+            let Some(id) = self.queue.pop() else { break };
+            if self.group.rows.contains_key(&id) {
+                continue; // the commit puts it back
+            }
+            let Some(before) = self.row(&id)? else { continue };
+            let row = self.current(&id, before)?;
+            if row != before {
+                self.write(id, Some(&before), row);
+                continue;
+            }
+            if !row.due {
+                continue;
+            }
+            let Some(known) = self
+                .fresh
+                .take(&id)
+                .map_or_else(|| self.disk.known(&id), |known| Ok(Some(known)))?
+            else {
+                tracing::error!(profile = %id, "a due profile has no content and is not exported");
+                let mut gone = row;
+                withdraw(&mut gone);
+                self.write(id, Some(&row), gone);
+                continue;
+            };
+            self.queue.begin(id, row.due_since);
+            claims.ready.push(Claim {
+                id,
+                version: row.version,
+                confirmed: row.confirmed,
+                triggers: row.triggers,
+                failures: row.failures,
+                due_since: row.due_since,
+                known,
+            });
+        }
+        claims.next_in = self.queue.next_in();
+        if self.overflowed && self.scan.is_none() && self.queue.is_worked_off() {
+            self.overflowed = false;
+            self.scan = Some(Scan { after: None });
+        }
+        Ok(claims)
+    }
+
+    pub(in crate::store::embedded) fn settle(
+        &mut self,
+        outcomes: Vec<Settled>,
+    ) -> Result<(), StoreError> {
+        outcomes.into_iter().try_for_each(|settled| self.settle_one(settled))
+    }
+
+    fn settle_one(&mut self, settled: Settled) -> Result<(), StoreError> {
+        let Settled { id, version, outcome, unknown } = settled;
+        if !self.queue.end(&id) {
+            return Ok(());
+        }
+        let Some(before) = self.row(&id)? else { return Ok(()) };
+        let mut row = before;
+        row.offered |= unknown;
+        let superseded = row.version != version || !row.due;
+        match outcome {
+            Outcome::Delivered => {
+                row.offered = true;
+                row.confirmed = row.confirmed.max(version);
+                row.failures = 0;
+                row.not_before = 0;
+                if !superseded {
+                    row.due = false;
+                    row.triggers = Triggers::default();
+                }
+            }
+            Outcome::Later => {
+                row.failures = row.failures.saturating_add(1);
+                row.not_before = self.clock.now() + delay_micros(row.failures);
+            }
+            Outcome::Refused(letter) => {
+                row.failures = 0;
+                row.not_before = 0;
+                if !superseded {
+                    row.due = false;
+                    row.dead = row.followed;
+                    if row.dead {
+                        self.group.dead.insert(id, Some(letter));
+                    }
+                }
+            }
+            Outcome::Released => {}
+        }
+        self.write(id, Some(&before), row);
+        Ok(())
+    }
+
+    /// Makes refused versions due again unless their profiles have moved on.
+    pub(in crate::store::embedded) fn revive(
+        &mut self,
+        versions: Vec<(ProfileId, u64)>,
+    ) -> Result<(), StoreError> {
+        for (id, version) in versions {
+            let Some(before) = self.row(&id)? else { continue };
+            // A last export that was refused leaves no dead letter.
+            let refused = before.dead || (!before.due && !before.followed && before.offered);
+            if !refused || before.version != version || before.confirmed >= version {
+                continue;
+            }
+            let mut row = before;
+            row.dead = false;
+            row.due = true;
+            row.due_since = version;
+            self.group.dead.insert(id, None);
+            self.write(id, Some(&before), row);
+        }
+        Ok(())
+    }
+}
+
+/// Exponential backoff with full jitter.
+fn delay_micros(failures: u32) -> Micros {
+    let doublings = failures.saturating_sub(1).min(16);
+    let longest = FIRST_DELAY.saturating_mul(1 << doublings).min(LONGEST_DELAY);
+    fastrand::u64(0..=u64::try_from(longest.as_micros()).unwrap_or(u64::MAX))
+}

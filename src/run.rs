@@ -110,7 +110,12 @@ async fn drain(
     limits: Limits,
     stop: impl Future<Output = ()>,
 ) -> Result<Ended, RunError> {
-    tracing::info!("every source has ended; delivering what is due");
+    let waiting_now = waiting(running);
+    tracing::info!(
+        waiting = waiting_now,
+        "every source has ended; the run ends when nothing is due (earlier by a signal, or by \
+         --drain-limit-secs)"
+    );
     order(running, Phase::Drain);
     let deadline = limits.drain.map(|limit| Instant::now() + limit);
     let late = async {

@@ -41,7 +41,7 @@ pub(super) async fn run(args: Args, env: &Env) -> Result<(), Failure> {
     };
     let ended = run_plan(plan, limits, &Metrics::new(&mut Registry::default()), stop).await;
     match ended.map_err(Failure::of)? {
-        Ended::Drained => tracing::info!("everything is delivered"),
+        Ended::Drained => tracing::info!("nothing is due any more"),
         Ended::Stopped { waiting: 0 } => tracing::info!("stopped; nothing waits for delivery"),
         Ended::Stopped { waiting } => {
             tracing::info!(waiting, "stopped; profiles wait in the store for the next run");

@@ -341,7 +341,7 @@ impl<S: Store> Work<S> {
                     status = letter.status,
                     request_id = letter.request_id,
                     reason = letter.reason,
-                    "the endpoint refuses a profile; kept as a dead letter until its next update"
+                    "the endpoint refuses a profile; a dead letter until something relevant changes"
                 );
             }
             (_, None) => {}

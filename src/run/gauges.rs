@@ -7,6 +7,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
     clock::Clock,
+    delivery::Gate,
     store::{Counts, Store},
     telemetry::Component,
 };
@@ -18,13 +19,13 @@ const GAUGES: Duration = Duration::from_secs(2);
 const LINE: u32 = 30;
 
 /// Keeps the gauges of a sink up to date. Never ends.
-pub(super) async fn keep<S: Store>(store: S, clock: Clock, metrics: Arc<Component>) {
+pub(super) async fn keep<S: Store>(store: S, gate: Gate, clock: Clock, metrics: Arc<Component>) {
     let mut ticks = interval(GAUGES);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let gauges =
         ["known", "followed", "due", "in_flight", "dead"].map(|state| metrics.profiles(state));
-    let taken =
-        ["changed", "unchanged", "not_followed", "stale"].map(|verdict| metrics.updates(verdict));
+    let taken = ["changed", "unchanged", "not_followed", "stale", "invalid"]
+        .map(|verdict| metrics.updates(verdict));
     let mut said = (0, 0);
     let mut tick = 0;
     loop {
@@ -42,14 +43,18 @@ pub(super) async fn keep<S: Store>(store: S, clock: Clock, metrics: Arc<Componen
         if tick % LINE == 0 && (now != said || due > 0) {
             let (updates, delivered) = (now.0 - said.0, now.1 - said.1);
             let sink = metrics.name();
+            let status = gate.status();
             tracing::info!(
                 sink,
                 updates,
                 delivered,
                 waiting = due,
                 oldest_waiting_secs = age_secs,
+                invalid = taken[4].get(),
                 dead_letters = dead,
                 profiles = known,
+                gate = status.state.name(),
+                why = status.message,
                 "the last minute"
             );
             said = now;

@@ -25,6 +25,7 @@ pub(super) struct Running {
     /// Absent once it has ended.
     dispatcher: Option<JoinHandle<Result<(), StoreError>>>,
     gauges: JoinHandle<()>,
+    metrics: Arc<Component>,
 }
 
 /// Opens all stores and sets up all stacks, then starts the dispatchers.
@@ -93,15 +94,15 @@ impl Prepared {
 
     fn start(self) -> Running {
         let Self { name, inputs, sink, store, dispatcher, metrics } = self;
-        let clock = dispatcher.clock.clone();
+        let (gate, clock) = (dispatcher.gate.clone(), dispatcher.clock.clone());
         let endpoint = &dispatcher.exporter.endpoint;
         let host = endpoint.authority().map_or("", |authority| authority.as_str());
         // The query may hold a secret.
         tracing::info!(sink = name, host, path = endpoint.path(), "delivering");
         let (phase, orders) = watch::channel(Phase::Run);
         let dispatcher = Some(tokio::spawn(dispatcher.run(orders)));
-        let gauges = tokio::spawn(gauges::keep(store.clone(), clock, metrics));
-        Running { name, inputs, sink, store, phase, dispatcher, gauges }
+        let gauges = tokio::spawn(gauges::keep(store.clone(), gate, clock, metrics.clone()));
+        Running { name, inputs, sink, store, phase, dispatcher, gauges, metrics }
     }
 }
 
@@ -150,6 +151,15 @@ impl Running {
             dispatcher.abort();
             let _ = dispatcher.await;
         }
+        let counts = self.store.counts();
+        tracing::info!(
+            sink = self.name,
+            delivered = self.metrics.sent_events.get(),
+            invalid = self.metrics.updates("invalid").get(),
+            waiting = counts.due,
+            dead_letters = counts.dead,
+            "ended"
+        );
         self.store.stop().await.map_err(|error| RunError::Store { sink: self.name, error })
     }
 }

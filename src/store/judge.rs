@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use super::{Triggers, Update, Verdict, row::Row};
 use crate::{
     clock::Micros,
-    profile::{SourceVersion, When},
+    profile::{Fingerprints, SourceVersion, When},
 };
 
 /// What an update was found to be, apart from what it made of the row.
@@ -41,7 +41,7 @@ pub(super) fn judge(
     let was_followed = row.followed;
     let mut triggers = Triggers::default();
     if was_followed {
-        triggers |= changes(row, update);
+        triggers |= changes(&row.prints, &update.prints);
     }
     match (was_followed, update.followed) {
         (false, true) => triggers |= Triggers::FOLLOWED,
@@ -100,8 +100,8 @@ pub(super) fn withdraw(row: &mut Row) {
     row.not_before = 0;
 }
 
-fn changes(row: &Row, update: &Update) -> Triggers {
-    let (known, new) = (&row.prints, &update.prints);
+/// What differs between two states that would be exported.
+pub(super) fn changes(known: &Fingerprints, new: &Fingerprints) -> Triggers {
     let mut triggers = Triggers::default();
     if known.memberships != new.memberships {
         triggers |= Triggers::MEMBERSHIP;
@@ -126,7 +126,7 @@ fn compare(new: SourceVersion, known: SourceVersion) -> Option<Ordering> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::{Fingerprints, ProfileId};
+    use crate::profile::ProfileId;
 
     fn update(memberships: u128, attributes: u128) -> Update {
         Update {

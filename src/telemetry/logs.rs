@@ -4,6 +4,7 @@ use std::{fmt, io, io::IsTerminal};
 
 use tracing_subscriber::{
     EnvFilter, Layer,
+    filter::LevelFilter,
     fmt::{MakeWriter, format::Writer, time::FormatTime},
     layer::SubscriberExt,
     util::SubscriberInitExt,
@@ -45,7 +46,8 @@ pub enum LogError {
 }
 
 /// Writes log lines to stderr from now on. `filter` is what `PROFILE_HTTP_LOG` says, if it is set:
-/// a level, or levels by module such as `warn,profile_http::delivery=debug`.
+/// a level, or levels by module such as `warn,profile_http::delivery=debug`. A level alone is that
+/// of this program; the libraries under it only complain.
 pub fn init(format: LogFormat, filter: Option<&str>) -> Result<(), LogError> {
     let colour = io::stderr().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -60,6 +62,8 @@ fn subscriber(
     writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static,
 ) -> Result<impl tracing::Subscriber + Send + Sync, LogError> {
     let filter = filter.filter(|filter| !filter.trim().is_empty()).unwrap_or(DEFAULT_FILTER);
+    let alone = filter.trim().parse::<LevelFilter>().is_ok();
+    let filter = if alone { &format!("warn,profile_http={}", filter.trim()) } else { filter };
     let filter = EnvFilter::builder().parse(filter).map_err(|error| LogError::Filter {
         filter: filter.to_owned(),
         reason: error.to_string(),
@@ -122,6 +126,15 @@ mod tests {
         let (time, rest) = line.split_once(' ').unwrap();
         assert!(time.parse::<jiff::Timestamp>().is_ok() && time.len() == 24, "{line}");
         assert_eq!(rest.trim_start(), "INFO the gate is open sink=\"crm\"\n");
+    }
+
+    #[test]
+    fn a_level_alone_is_not_that_of_the_libraries() {
+        let lines = logged(LogFormat::Text, Some("debug"), || {
+            tracing::debug!("ours");
+            tracing::debug!(target: "fjall", "theirs");
+        });
+        assert!(lines.contains("ours") && !lines.contains("theirs"), "{lines}");
     }
 
     #[test]

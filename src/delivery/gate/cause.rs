@@ -68,10 +68,9 @@ impl Cause {
             Err(error @ AttemptError::Tls(_)) => {
                 Self { reason: Reason::Tls, message: error.to_string() }
             }
-            Err(AttemptError::Token(error @ TokenError::Refused(_))) => Self {
-                reason: Reason::Token,
-                message: format!("{error}; check client_id, client_secret and client_auth"),
-            },
+            Err(AttemptError::Token(error @ TokenError::Refused(_))) => {
+                Self { reason: Reason::Token, message: error.to_string() }
+            }
             Err(error @ AttemptError::Secret(_)) => {
                 Self { reason: Reason::Secret, message: error.to_string() }
             }
@@ -213,7 +212,8 @@ mod tests {
 
     #[test]
     fn a_refused_client_is_told_from_other_trouble() {
-        let error = AttemptError::Token(TokenError::Refused("invalid_client".to_owned()));
+        let message = "invalid_client; check client_secret".to_owned();
+        let error = AttemptError::Token(TokenError::Refused(message));
         let cause = Cause::of_endpoint::<()>(&Err(error));
         assert_eq!(cause.reason, Reason::Token);
         assert!(cause.message.contains("invalid_client"), "{}", cause.message);

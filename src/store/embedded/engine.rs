@@ -21,7 +21,7 @@ use crate::{
     store::{
         DeadLetter, InvalidRecord, StoreError, Triggers, Update, Verdict,
         ids::IdHasher,
-        judge::{judge, mark_due, withdraw},
+        judge::{changes, judge, mark_due, withdraw},
         queue::Queue,
         row::Row,
     },
@@ -134,7 +134,6 @@ impl Engine {
             Some(row) => self.current(&id, row)?,
         };
         let offered = self.offered(&id, &row);
-        let was_dead = row.dead;
         let (when, last_version, clock) =
             (self.mapping.spec().when, &mut self.last_version, &self.clock);
         let judgement =
@@ -147,9 +146,6 @@ impl Engine {
             let changed = matches!(judgement.verdict, Verdict::Changed(_));
             let now = if changed { row.version } else { update.received };
             self.keep(&mut update, before.is_some(), now)?;
-        }
-        if was_dead && !row.dead {
-            self.group.dead.insert(id, None);
         }
         self.write(id, before.as_ref(), row);
         Ok(judgement.verdict)
@@ -273,12 +269,13 @@ impl Engine {
     }
 
     /// Brings a row of an older mapping up to the present one, from what is kept of its profile.
-    /// What the mapping now follows for the first time becomes due; what it only no longer maps
-    /// makes nothing due.
+    /// What the mapping follows now, and what it exports now besides, becomes due; what it only no
+    /// longer maps makes nothing due.
     fn current(&mut self, id: &ProfileId, mut row: Row) -> Result<Row, StoreError> {
         if row.generation == self.record.generation {
             return Ok(row);
         }
+        let added = row.generation < self.record.added;
         row.generation = self.record.generation;
         let Some(known) = self.known(id)? else { return Ok(row) };
         let (prints, followed) = self
@@ -286,10 +283,16 @@ impl Engine {
             .fingerprints_of(self.record.seed, &known)
             .map_err(|error| StoreError::Damaged(format!("profile {id}: {error}")))?;
         let was_followed = std::mem::replace(&mut row.followed, followed);
-        row.prints = prints;
+        let mut triggers = Triggers::default();
         if followed && !was_followed {
+            triggers = Triggers::FOLLOWED;
+        } else if followed && added {
+            triggers = changes(&row.prints, &prints);
+        }
+        row.prints = prints;
+        if !triggers.is_empty() {
             let version = next_version(&mut self.last_version, &self.clock);
-            mark_due(&mut row, Triggers::FOLLOWED, version, self.clock.now());
+            mark_due(&mut row, triggers, version, self.clock.now());
         } else if was_followed && !followed && !self.offered(id, &row) {
             withdraw(&mut row);
         }
@@ -331,6 +334,9 @@ impl Engine {
             return;
         }
         self.tally.change(&id, before, &row);
+        if !row.dead && before.is_some_and(|before| before.dead) {
+            self.group.dead.insert(id, None);
+        }
         self.group.added += u64::from(before.is_none());
         self.group.rows.insert(id, row);
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::disk::{Disk, Durability};
 use crate::{
     clock::Micros,
-    profile::{MappedAt, Mapping, MappingSpec},
+    profile::{Attributes, MappedAt, Mapping, MappingSpec, SegmentSpec},
     store::StoreError,
 };
 
@@ -18,6 +18,8 @@ pub(super) struct MappingRecord {
     pub(super) seed: u64,
     /// Counts the mappings this store has seen.
     pub(super) generation: u32,
+    /// The last generation that mapped something that was not mapped before.
+    pub(super) added: u32,
     /// When each segment was mapped.
     pub(super) mapped_at: MappedAt,
 }
@@ -26,6 +28,7 @@ pub(super) struct MappingRecord {
 #[derive(Serialize, Deserialize)]
 struct Stored {
     generation: u32,
+    added: u32,
     spec: MappingSpec,
     mapped_at: MappedAt,
 }
@@ -47,15 +50,41 @@ pub(super) fn record(
         Some(former) if former.spec == *spec => former,
         former => {
             let generation = former.as_ref().map_or(0, |former| former.generation) + 1;
+            let added = match &former {
+                Some(former) if !adds(&former.spec, spec) => former.added,
+                _ => generation,
+            };
             let former = former.as_ref().map(|former| (&former.spec, &former.mapped_at));
             let mapped_at = MappedAt::of(spec, former, now);
-            let stored = Stored { generation, spec: spec.clone(), mapped_at };
+            let stored = Stored { generation, added, spec: spec.clone(), mapped_at };
             write(disk, &stored)?;
             stored
         }
     };
-    let Stored { generation, mapped_at, .. } = stored;
-    Ok(MappingRecord { store_id, seed, generation, mapped_at })
+    let Stored { generation, added, mapped_at, .. } = stored;
+    Ok(MappingRecord { store_id, seed, generation, added, mapped_at })
+}
+
+/// Whether a mapping exports something that the former one did not.
+fn adds(former: &MappingSpec, new: &MappingSpec) -> bool {
+    let attributes = match (&former.attributes, &new.attributes) {
+        (Attributes::All, _) => false,
+        (Attributes::Listed(_), Attributes::All) => true,
+        (Attributes::Listed(former), Attributes::Listed(new)) => {
+            new.iter().any(|path| !former.contains(path))
+        }
+    };
+    let is_new = |segment: &SegmentSpec| {
+        let same =
+            |known: &SegmentSpec| known.id == segment.id && known.namespace == segment.namespace;
+        !former.segments.iter().any(same)
+    };
+    let identities = match (&former.identities, &new.identities) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(former), Some(new)) => new.iter().any(|namespace| !former.contains(namespace)),
+    };
+    attributes || identities || new.segments.iter().any(is_new)
 }
 
 fn write(disk: &Disk, stored: &Stored) -> Result<(), StoreError> {

@@ -363,6 +363,35 @@ async fn an_unmapped_attribute_makes_nothing_due() {
     assert_eq!(apply(&store, again).await, Verdict::Unchanged);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_newly_mapped_segment_or_attribute_that_is_known_makes_its_profiles_due() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = |spec: MappingSpec| mapping(MappingSpec { retain: Retain::Profile, ..spec });
+    let former = whole(with_segment("s"));
+    let open = |mapping: &Arc<Mapping>| {
+        InlineStore::open(dir.path(), mapping.clone(), Clock::anchored(START))
+    };
+    let record = |id: u32, also: &str| {
+        let member = r#"{"status":"realized"}"#;
+        format!(r#"{{"id":{id},"name":"n"{also},"segmentMembership":{{"ups":{{"s":{member}}}}}}}"#)
+    };
+    let store = open(&former);
+    let seed = store.seed();
+    for text in [record(1, r#","city":"c""#), record(2, "")] {
+        apply(&store, seeded_update(seed, &former, &text, START)).await;
+    }
+    for claimed in claim(&store).await {
+        settle(&store, &claimed, Outcome::Delivered).await;
+    }
+    drop(store);
+    let both = ["name", "city"].map(|path| path.parse().unwrap()).to_vec();
+    let new = whole(MappingSpec { attributes: Attributes::Listed(both), ..with_segment("s") });
+    let store = open(&new);
+    let claims = claim(&store).await;
+    assert_eq!(claims.len(), 1, "the other one has no city");
+    assert_eq!(claims[0].triggers, Triggers::ATTRIBUTE);
+}
+
 #[tokio::test]
 async fn an_acknowledged_update_survives_the_end_of_the_process() {
     let dir = tempfile::tempdir().unwrap();

@@ -124,7 +124,6 @@ impl Engine {
             row.dead = false;
             row.due = true;
             row.due_since = version;
-            self.group.dead.insert(id, None);
             self.write(id, Some(&before), row);
         }
         Ok(())

@@ -203,7 +203,9 @@ impl<S: Store> Work<S> {
         };
         let finish = Finished::new(claim, &rendered);
         let service = self.dispatcher.stack.service.clone();
-        self.deliveries.spawn(async move { finish(service.oneshot(rendered.request).await) });
+        // Boxed: a future of this size costs more to move into its task than to allocate.
+        let delivery = Box::pin(async move { finish(service.oneshot(rendered.request).await) });
+        self.deliveries.spawn(delivery);
     }
 
     /// Makes a dead letter of what cannot be rendered.

@@ -4,6 +4,7 @@ use std::{ops::Bound, path::Path};
 
 use fjall::{
     CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode,
+    config::CompressionPolicy,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -84,13 +85,18 @@ impl Disk {
             .open()
             .map_err(failed)?;
         let keyspace = |name| database.keyspace(name, KeyspaceCreateOptions::default);
+        // Rows are hashes and counters, which do not compress.
+        let plain = || {
+            KeyspaceCreateOptions::default()
+                .data_block_compression_policy(CompressionPolicy::all(CompressionType::None))
+        };
         let separated = || {
             KeyspaceCreateOptions::default().with_kv_separation(Some(
                 KvSeparationOptions::default().separation_threshold(SEPARATION_THRESHOLD),
             ))
         };
         let disk = Self {
-            rows: keyspace("rows").map_err(failed)?,
+            rows: database.keyspace("rows", plain).map_err(failed)?,
             profiles: database.keyspace("profiles", separated).map_err(failed)?,
             dead: keyspace("dead").map_err(failed)?,
             invalid: keyspace("invalid").map_err(failed)?,

@@ -33,6 +33,9 @@ const LONGEST_DELAY: Duration = Duration::from_mins(5);
 
 const EXPIRY_STEP: usize = 10_000;
 
+/// Rows for which a group's tables are kept: emptying a table takes time by its size.
+const REUSED: usize = 4096;
+
 pub(super) type RowCache =
     quick_cache::sync::Cache<ProfileId, Row, quick_cache::UnitWeighter, IdHasher>;
 
@@ -173,22 +176,27 @@ impl Engine {
     /// Commits what the group changed and queues what became due. After an error nothing may be
     /// judged any more: what the cache holds is not what is stored.
     pub(super) fn commit(&mut self, applied: Durability) -> Result<(), StoreError> {
-        let group = std::mem::take(&mut self.group);
+        let mut group = std::mem::take(&mut self.group);
         self.store(&group, applied)?;
+        for (id, known) in group.known.drain() {
+            // Only what is due will be claimed, and what is not claimed would stay for ever.
+            if group.rows.get(&id).is_some_and(|row| row.due) {
+                self.fresh.insert(id, known);
+            } else {
+                self.fresh.take(&id);
+            }
+        }
         let now = self.clock.now();
-        for (id, row) in group.rows {
+        for (id, row) in group.rows.drain() {
             self.cache.insert(id, row);
             if row.due {
                 self.enqueue(id, &row, now);
             }
         }
-        for (id, known) in group.known {
-            // Only what is due will be claimed, and what is not claimed would stay for ever.
-            if self.cache.get(&id).is_some_and(|row| row.due) {
-                self.fresh.insert(id, known);
-            } else {
-                self.fresh.take(&id);
-            }
+        // The tables of an ordinary group serve the next one too.
+        if group.rows.capacity() <= REUSED {
+            let Group { rows, known, .. } = group;
+            self.group = Group { rows, known, ..Group::default() };
         }
         self.publish();
         Ok(())

@@ -6,10 +6,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[expect(dead_code, reason = "the tests that need no server use the rest")]
+#[path = "../it/support.rs"]
+mod support;
+
 mod nginx;
 mod oidc;
 mod peer;
 
+mod program;
 mod stack;
 mod tokens;
 mod transport;

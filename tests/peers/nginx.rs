@@ -1,55 +1,147 @@
 use std::{
     fmt::Write,
-    fs, io,
+    fs,
+    io::{self, BufRead, BufReader},
     net::{SocketAddr, TcpListener},
     os::fd::OwnedFd,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
-    thread,
+    sync::mpsc,
+    thread::{self, JoinHandle},
 };
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use serde::Deserialize;
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 
-use crate::peer::{self, Peer};
+use crate::{
+    peer::{self, Peer},
+    support::PATIENCE,
+};
+
+/// Takes every profile. For this nginx reads the body, which it does not to answer by itself.
+pub(crate) const TAKE: &str = "location / { proxy_pass http://taker; }";
 
 /// An nginx that speaks TLS on the loopback interface with a certificate of its own authority.
 ///
 /// Each answer carries `X-Connection`, the number of the connection that it came over.
 pub(crate) struct Nginx {
-    _peer: Peer,
+    running: Option<Running>,
     folder: TempDir,
+    authority: Issuer<'static, KeyPair>,
     address: SocketAddr,
+    /// Bound but not listening, so that nobody else gets the port while nginx is stopped.
+    _port: TcpSocket,
+    log: mpsc::Receiver<Answered>,
+    logger: mpsc::Sender<Answered>,
+}
+
+/// A request that nginx has answered, as its access log has it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Answered {
+    pub(crate) status: String,
+    pub(crate) connection: String,
+    pub(crate) idempotency_key: String,
+    pub(crate) profile_version: String,
+    pub(crate) x_source: String,
+    pub(crate) x_tenant: String,
+    /// Empty where nginx did not read it.
+    pub(crate) body: String,
+}
+
+struct Running {
+    peer: Peer,
+    reader: JoinHandle<()>,
+}
+
+/// Whether the certificate that nginx shows is good.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Certificate {
+    Valid,
+    /// Since 2020.
+    Expired,
 }
 
 impl Nginx {
     /// An nginx with these directives in its `server` block; none if it is not installed.
     pub(crate) fn start(directives: &str) -> Option<Self> {
-        // nginx takes a socket that it inherits. So there is no moment at which the port is free
-        // for others, and none at which a connection is refused.
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap();
+        Self::start_with(Certificate::Valid, directives)
+    }
+
+    pub(crate) fn start_with(certificate: Certificate, directives: &str) -> Option<Self> {
+        let port = TcpSocket::new_v4().unwrap();
+        port.set_reuseaddr(true).unwrap();
+        port.bind(([127, 0, 0, 1], 0).into()).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        write_certificates(&folder);
-        fs::write(folder.path().join("nginx.conf"), configuration(address, directives)).unwrap();
-        let command = || {
-            let mut command = Command::new("nginx");
-            command.args(["-e", "error.log", "-c", "nginx.conf", "-p"]).arg(folder.path());
-            command.stdout(Stdio::null()).stderr(Stdio::null());
-            command
+        let (logger, log) = mpsc::channel();
+        let mut nginx = Self {
+            running: None,
+            authority: write_authority(folder.path()),
+            folder,
+            address: port.local_addr().unwrap(),
+            _port: port,
+            log,
+            logger,
         };
-        let socket = Stdio::from(OwnedFd::from(listener));
-        let mut stop = command();
-        stop.args(["-s", "stop"]);
-        match Peer::start(command().env("NGINX", "0;").stdin(socket), Some(stop)) {
-            Ok(peer) => Some(Self { _peer: peer, folder, address }),
+        nginx.write_certificate(certificate);
+        match nginx.start_again(directives) {
+            Ok(()) => Some(nginx),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 peer::missing("nginx");
                 None
             }
             Err(error) => panic!("cannot start nginx: {error}"),
         }
+    }
+
+    /// Starts it after it was stopped, at the same port.
+    pub(crate) fn start_again(&mut self, directives: &str) -> io::Result<()> {
+        let configuration = configuration(self.folder.path(), self.address, directives);
+        fs::write(self.folder.path().join("nginx.conf"), configuration).unwrap();
+        // nginx takes a socket that it inherits, so that from now on no connection is refused.
+        let listener = TcpListener::bind(self.address).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let mut stop = self.command();
+        stop.args(["-s", "stop"]).stdout(Stdio::null());
+        let mut command = self.command();
+        command.env("NGINX", "0;").stdin(OwnedFd::from(listener)).stdout(Stdio::piped());
+        let mut peer = Peer::start(&mut command, Some(stop))?;
+        let output = BufReader::new(peer.child().stdout.take().unwrap());
+        let logger = self.logger.clone();
+        let reader = thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                // The test may have ended.
+                let _ = logger.send(serde_json::from_str(&line).unwrap());
+            }
+        });
+        self.running = Some(Running { peer, reader });
+        Ok(())
+    }
+
+    /// Stops it at once: requests that it has begun get no answer, connections are refused.
+    pub(crate) fn stop(&mut self) {
+        let Running { peer, reader } = self.running.take().unwrap();
+        drop(peer);
+        reader.join().unwrap();
+    }
+
+    /// Replaces the certificate by a good one of the same authority, without stopping.
+    pub(crate) fn renew_certificate(&self) {
+        self.write_certificate(Certificate::Valid);
+        let reload = self.command().args(["-s", "reload"]).status().unwrap();
+        assert!(reload.success());
+    }
+
+    /// Waits for the next request that it answers.
+    pub(crate) fn answered(&self) -> Answered {
+        self.log.recv_timeout(PATIENCE).expect("a request")
+    }
+
+    /// Stops it, and returns the requests that it has answered besides those returned before.
+    pub(crate) fn rest(mut self) -> Vec<Answered> {
+        self.stop();
+        self.log.try_iter().collect()
     }
 
     /// `https://localhost:PORT` and a path.
@@ -60,6 +152,25 @@ impl Nginx {
     /// The authority of its certificate.
     pub(crate) fn ca_file(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new("nginx");
+        command.args(["-e", "error.log", "-c", "nginx.conf", "-p"]).arg(self.folder.path());
+        command.stderr(Stdio::null());
+        command
+    }
+
+    fn write_certificate(&self, certificate: Certificate) {
+        let key = KeyPair::generate().unwrap();
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let mut params = CertificateParams::new(names).unwrap();
+        if certificate == Certificate::Expired {
+            params.not_after = date_time_ymd(2020, 1, 1);
+        }
+        let certificate = params.signed_by(&key, &self.authority).unwrap();
+        fs::write(self.folder.path().join("server.pem"), certificate.pem()).unwrap();
+        fs::write(self.folder.path().join("server.key"), key.serialize_pem()).unwrap();
     }
 }
 
@@ -73,11 +184,25 @@ impl Drop for Nginx {
     }
 }
 
-fn configuration(address: SocketAddr, directives: &str) -> String {
+/// The log goes to stdout, which can be waited for.
+fn configuration(folder: &Path, address: SocketAddr, directives: &str) -> String {
     let mut places = String::new();
     for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
         writeln!(places, "{kind}_temp_path {kind};").unwrap();
     }
+    let mut fields = String::new();
+    for (name, variable) in [
+        ("status", "status"),
+        ("connection", "connection"),
+        ("idempotency_key", "http_idempotency_key"),
+        ("profile_version", "http_profile_version"),
+        ("x_source", "http_x_source"),
+        ("x_tenant", "http_x_tenant"),
+    ] {
+        write!(fields, r#""{name}":"${variable}","#).unwrap();
+    }
+    let taker = folder.join("taker.sock");
+    let taker = taker.display();
     format!(
         "daemon off;
         worker_processes 1;
@@ -86,35 +211,30 @@ fn configuration(address: SocketAddr, directives: &str) -> String {
         events {{}}
         http {{
             access_log off;
+            log_format answered escape=json '{{{fields}\"body\":\"$request_body\"}}';
             {places}
             server {{
                 listen {address} ssl;
                 ssl_certificate server.pem;
                 ssl_certificate_key server.key;
+                access_log /dev/stdout answered;
                 add_header X-Connection $connection always;
                 {directives}
+            }}
+            upstream taker {{ server unix:{taker}; }}
+            server {{
+                listen unix:{taker};
+                return 204;
             }}
         }}
         "
     )
 }
 
-/// An authority, and a certificate for `localhost` from it.
-fn write_certificates(folder: &TempDir) {
-    let authority_key = KeyPair::generate().unwrap();
+fn write_authority(folder: &Path) -> Issuer<'static, KeyPair> {
+    let key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::new([]).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let root = authority.self_signed(&authority_key).unwrap();
-    let issuer = Issuer::new(authority, authority_key);
-
-    let key = KeyPair::generate().unwrap();
-    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
-    for (name, pem) in [
-        ("ca.pem", root.pem()),
-        ("server.pem", certificate.pem()),
-        ("server.key", key.serialize_pem()),
-    ] {
-        fs::write(folder.path().join(name), pem).unwrap();
-    }
+    fs::write(folder.join("ca.pem"), authority.self_signed(&key).unwrap().pem()).unwrap();
+    Issuer::new(authority, key)
 }

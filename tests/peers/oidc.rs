@@ -81,6 +81,20 @@ impl Oidc {
         }
     }
 
+    /// Directives for nginx that let only requests through whose token this server knows.
+    pub(crate) fn guard(&self) -> String {
+        format!(
+            "auth_request /allowed;
+            location = /allowed {{
+                internal;
+                proxy_pass {};
+                proxy_pass_request_body off;
+                proxy_set_header Content-Length \"\";
+            }}",
+            self.address
+        )
+    }
+
     /// How many tokens it has granted.
     pub(crate) async fn grants(&self) -> usize {
         let request = Request::get(self.uri("/grants")).body(Bytes::new()).unwrap();

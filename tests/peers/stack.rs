@@ -55,16 +55,7 @@ fn deliver(nginx: &Nginx, oidc: &Oidc, component: &Arc<Component>) -> (Deliver, 
 #[tokio::test]
 async fn a_token_that_is_revoked_while_deliveries_go_on_costs_none_of_them() {
     let Some(oidc) = Oidc::start(600) else { return };
-    let protected = format!(
-        "location / {{ auth_request /allowed; try_files /none =204; }}
-        location = /allowed {{
-            internal;
-            proxy_pass {};
-            proxy_pass_request_body off;
-            proxy_set_header Content-Length \"\";
-        }}",
-        oidc.address()
-    );
+    let protected = format!("{} location / {{ try_files /none =204; }}", oidc.guard());
     let Some(nginx) = Nginx::start(&protected) else { return };
     let component = Component::detached();
     let (service, tokens) = deliver(&nginx, &oidc, &component);

@@ -133,6 +133,7 @@ fn a_wrong_client_secret_closes_the_gate_until_the_file_has_the_right_one() {
     let mut process = run(&site, &nginx, &options);
     process.write(&records(100, 1));
     let line = process.wait_for("the gate is closed");
+    assert_eq!(line.matches("client_secret").count(), 1, "advice is given once: {line}");
     for part in ["invalid_client", "client_secret"] {
         assert!(line.contains(part), "{line}");
     }

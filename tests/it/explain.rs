@@ -289,3 +289,17 @@ fn without_a_record_or_a_configuration_nothing_is_explained() {
     let output = explain(&site("    exprot: {}\n"), &["{}"], "", &[]);
     assert_eq!(output.status.code(), Some(78));
 }
+
+#[test]
+fn a_file_in_place_of_a_record_is_pointed_to_standard_input() {
+    let site = Site::new();
+    let file = site.write("records.ndjson", "{}\n");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_profile-http"))
+        .args(["explain", "-c", "config-examples/stdin.yaml"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains(&format!("`< {}`", file.display())), "{message}");
+}

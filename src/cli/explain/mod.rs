@@ -11,7 +11,7 @@ mod input; // where records come from
 mod rehearsal; // the sink, from an empty store to the end of its stack
 mod text; // explanations for people
 
-use std::{future::Future, io};
+use std::{future::Future, io, path::Path};
 
 use profile_http::config::{Env, SinkPlan};
 use tokio::{
@@ -46,6 +46,11 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, env: &Env) -> Result<(), Failure> {
+    if let Some(file) = args.record.as_deref().filter(|record| Path::new(record).is_file()) {
+        return Err(Failure::Other(format!(
+            "RECORD is JSON text; to explain the records of a file, write `< {file}`"
+        )));
+    }
     let plan = args.config.load(env)?;
     warn(&plan);
     let sink = sink(&plan, args.sink.as_deref())?;

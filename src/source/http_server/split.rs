@@ -19,6 +19,9 @@ const NDJSON: [&str; 6] = [
     "application/x-jsonlines",
 ];
 
+/// How a gzip member begins (RFC 1952 section 2.3.1); no JSON does.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
 /// How records stand in a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
@@ -46,6 +49,9 @@ impl Format {
 pub(super) fn records(body: &Bytes, format: Format) -> Result<Vec<Record>, String> {
     match (body.trim_ascii_start().first(), format) {
         (None, _) => Err("the body is empty".to_owned()),
+        _ if body.starts_with(&GZIP) => {
+            Err("the body is compressed; say so with `Content-Encoding: gzip`".to_owned())
+        }
         (Some(b'['), Format::Look) => array(body),
         (Some(_), Format::Look) => object_or_lines(body),
         (Some(_), Format::Lines) => {
@@ -156,6 +162,14 @@ mod tests {
         let expected: Vec<_> =
             expected.iter().map(|(p, j)| ((*p).to_owned(), (*j).to_owned())).collect();
         assert_eq!(read(body, Format::Look), Ok(expected), "{body}");
+    }
+
+    #[test]
+    fn compression_that_was_not_announced_is_named() {
+        let body = Bytes::from_static(b"\x1f\x8b\x08\0\0\0\0\0");
+        for format in [Format::Look, Format::Lines] {
+            assert!(records(&body, format).unwrap_err().contains("Content-Encoding: gzip"));
+        }
     }
 
     #[test]

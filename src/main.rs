@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use mimalloc::MiMalloc;
 
-// Records are allocated on one thread and freed on another, which the system's allocator does badly:
-// with it a delivered profile takes a tenth to a third more CPU time.
+// Records are allocated on one thread and freed on another, which the system's allocator does
+// badly: with it a profile that is delivered out of a backlog takes a tenth to a third more CPU.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -5,13 +5,13 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::{
     sync::watch,
     task::{JoinError, JoinSet},
-    time::{Duration, Instant, sleep, sleep_until, timeout_at},
+    time::{Duration, Instant, sleep_until, timeout_at},
 };
 use tower::ServiceExt;
 
 use super::{
     export::{Exporter, Finished},
-    judge::{Judge, Judged, describe},
+    outcome::{Decided, Outcomes, describe},
     probes::Probes,
 };
 use crate::{
@@ -68,7 +68,7 @@ impl<S: Store> Dispatcher<S> {
             dispatcher: self,
             deliveries: JoinSet::new(),
             settling: JoinSet::new(),
-            judge: Judge::default(),
+            outcomes: Outcomes::default(),
             probes: Probes::default(),
             exports: HashMap::new(),
             paced_until: Instant::now(),
@@ -83,7 +83,7 @@ struct Work<S> {
     dispatcher: Dispatcher<S>,
     deliveries: JoinSet<Finished>,
     settling: JoinSet<Result<(), StoreError>>,
-    judge: Judge,
+    outcomes: Outcomes,
     probes: Probes,
     exports: HashMap<(&'static str, &'static str), Counter>,
     /// Until when what was claimed last may not have taken its slots of the rate limit.
@@ -257,8 +257,6 @@ impl<S: Store> Work<S> {
             () = stack.pauses.began() => Ok(()),
             () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => Ok(()),
             Ok(()) = phase.changed() => Ok(()),
-            // The first count of a store ends without anything becoming due.
-            () = sleep(Duration::from_millis(100)), if *phase.borrow() == Phase::Drain => Ok(()),
         }
     }
 
@@ -276,15 +274,15 @@ impl<S: Store> Work<S> {
         let mut revive = Vec::new();
         for finished in came_back {
             let class = self.dispatcher.classes.of(&finished.result);
-            let judged = self.judge.judge(&finished, class, now);
-            self.report(&finished, class, &judged, now);
+            let decided = self.outcomes.decide(&finished, class, now);
+            self.report(&finished, class, &decided, now);
             outcomes.push(Settled {
                 id: finished.id,
                 version: finished.version,
-                outcome: judged.outcome,
+                outcome: decided.outcome,
                 unknown: finished.trail.unknown(),
             });
-            revive.extend(judged.revive);
+            revive.extend(decided.revive);
         }
         let store = self.dispatcher.store.clone();
         self.settling.spawn(async move { store.settle(outcomes).await });
@@ -319,14 +317,20 @@ impl<S: Store> Work<S> {
         Ok(())
     }
 
-    fn report(&mut self, finished: &Finished, class: Option<Class>, judged: &Judged, now: Micros) {
+    fn report(
+        &mut self,
+        finished: &Finished,
+        class: Option<Class>,
+        decided: &Decided,
+        now: Micros,
+    ) {
         let metrics = &self.dispatcher.metrics;
-        let (trigger, outcome) = (finished.trigger, judged.label);
+        let (trigger, outcome) = (finished.trigger, decided.label);
         self.exports
             .entry((trigger, outcome))
             .or_insert_with(|| metrics.exports(trigger, outcome))
             .inc();
-        match (&judged.outcome, class) {
+        match (&decided.outcome, class) {
             (Outcome::Delivered, _) => {
                 metrics.sent_events.inc();
                 metrics.sent_bytes.inc_by(finished.body_bytes as u64);

@@ -7,6 +7,7 @@ use http::{Method, Request, Response, Uri};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::{
+    clock::Micros,
     delivery::{AttemptError, IdempotencyKey, ProfileVersion, Trail},
     profile::{Invalid, Known, MappedAt, Mapping, ProfileId, ProfileKey},
     store::Claim,
@@ -78,7 +79,7 @@ pub(super) struct Finished {
     pub(super) id: ProfileId,
     pub(super) version: u64,
     pub(super) failures: u32,
-    pub(super) due_since: u64,
+    pub(super) due_since: Micros,
     pub(super) trigger: &'static str,
     pub(super) body_bytes: usize,
     pub(super) trail: Trail,

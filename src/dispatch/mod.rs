@@ -6,7 +6,7 @@
 
 mod dispatcher;
 mod export;
-mod judge;
+mod outcome;
 mod probes;
 #[cfg(test)]
 mod tests;

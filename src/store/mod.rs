@@ -40,7 +40,8 @@ pub trait Store: Clone + Send + Sync + 'static {
         versions: Vec<(ProfileId, u64)>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Waits until something may have become due since the last claim. One waiter at a time.
+    /// Waits until something may have become due, or all profiles are counted, since this was last
+    /// waited for. One waiter at a time.
     fn wait_due(&self) -> impl Future<Output = ()> + Send;
 
     /// How many profiles are in which state now.

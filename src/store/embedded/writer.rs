@@ -85,6 +85,10 @@ impl Writer {
             if self.engine.is_scanning() {
                 self.engine.scan_step()?;
                 self.notify();
+                if !self.engine.is_scanning() {
+                    // Whoever waits for the end of what is due waits for the count, too.
+                    self.due.notify_one();
+                }
             }
             #[expect(clippy::disallowed_methods, reason = "a thread of its own, off tokio's clock")]
             let now = Instant::now();
@@ -114,13 +118,16 @@ impl Writer {
         let mut result = Ok(());
         for _ in 0..GROUP {
             let Some(call) = next.take().or_else(|| self.calls.try_recv().ok()) else { break };
-            if let Call::Stop(reply) = call {
-                stop = Some(reply);
-                break;
-            }
-            result = self.take(call, &mut answers);
-            if result.is_err() {
-                break;
+            match self.take(call, &mut answers) {
+                Ok(None) => {}
+                Ok(Some(reply)) => {
+                    stop = Some(reply);
+                    break;
+                }
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
             }
         }
         let result = result.and_then(|()| self.engine.commit(self.durability));
@@ -132,11 +139,16 @@ impl Writer {
         Ok(stop)
     }
 
-    fn take(&mut self, call: Call, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
+    /// Returns the reply to a call to stop.
+    fn take(
+        &mut self,
+        call: Call,
+        answers: &mut Vec<Answer>,
+    ) -> Result<Option<Reply<()>>, StoreError> {
         match call {
             Call::Apply(updates, invalid, reply) => {
-                let verdicts = tell(self.engine.apply(updates, invalid), reply)?;
-                answers.push(Answer::Verdicts(verdicts.1, verdicts.0));
+                let (verdicts, reply) = tell(self.engine.apply(updates, invalid), reply)?;
+                answers.push(Answer::Verdicts(reply, verdicts));
             }
             // What is claimed is committed already: no need to wait for what is not.
             Call::Claim(max, reply) => {
@@ -151,11 +163,9 @@ impl Writer {
                 let ((), reply) = tell(self.engine.revive(versions), reply)?;
                 answers.push(Answer::Done(reply));
             }
-            Call::Stop(reply) => {
-                let _ = reply.send(Ok(()));
-            }
+            Call::Stop(reply) => return Ok(Some(reply)),
         }
-        Ok(())
+        Ok(None)
     }
 
     fn notify(&mut self) {

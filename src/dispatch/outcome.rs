@@ -31,7 +31,7 @@ const ANSWER_BYTES: usize = 4096;
 type Version = (ProfileId, u64);
 
 #[derive(Debug, Default)]
-pub(super) struct Judge {
+pub(super) struct Outcomes {
     delivered: u64,
     /// Refusals since the last other answer.
     refused: Vec<Version>,
@@ -52,7 +52,7 @@ struct Suspect {
 
 /// What is to be done about a version.
 #[derive(Debug)]
-pub(super) struct Judged {
+pub(super) struct Decided {
     pub(super) outcome: Outcome,
     /// The name of the outcome in metrics.
     pub(super) label: &'static str,
@@ -60,13 +60,13 @@ pub(super) struct Judged {
     pub(super) revive: Vec<Version>,
 }
 
-impl Judge {
-    pub(super) fn judge(
+impl Outcomes {
+    pub(super) fn decide(
         &mut self,
         finished: &Finished,
         class: Option<Class>,
         now: Micros,
-    ) -> Judged {
+    ) -> Decided {
         let version = (finished.id, finished.version);
         match class {
             None => plain(Outcome::Released, "released"),
@@ -102,26 +102,26 @@ impl Judge {
         }
     }
 
-    fn refuse(&mut self, finished: &Finished, version: Version, now: Micros) -> Judged {
+    fn refuse(&mut self, finished: &Finished, version: Version, now: Micros) -> Decided {
         self.clear_other_suspect(version);
         if self.refuses_everything {
             // It was in flight when the gate closed: as good as any of the row.
-            self.second_try.extend([version]);
+            self.second_try.insert(finished.id, finished.version);
             return plain(Outcome::Released, "released");
         }
         let letter = dead_letter(finished, "", now);
-        let mut judged = plain(Outcome::Refused(Arc::new(letter)), "refused");
+        let mut decided = plain(Outcome::Refused(Arc::new(letter)), "refused");
         if self.second_try.get(&finished.id) == Some(&finished.version) {
             self.second_try.remove(&finished.id);
-            return judged;
+            return decided;
         }
         self.refused.push(version);
         if self.refused.len() >= REFUSALS {
-            judged.revive = std::mem::take(&mut self.refused);
-            self.second_try.extend(judged.revive.iter().copied());
+            decided.revive = std::mem::take(&mut self.refused);
+            self.second_try.extend(decided.revive.iter().copied());
             self.refuses_everything = true;
         }
-        judged
+        decided
     }
 
     /// Notes an answer that is neither a delivery nor a refusal.
@@ -145,8 +145,8 @@ impl Judge {
     }
 }
 
-fn plain(outcome: Outcome, label: &'static str) -> Judged {
-    Judged { outcome, label, revive: Vec::new() }
+fn plain(outcome: Outcome, label: &'static str) -> Decided {
+    Decided { outcome, label, revive: Vec::new() }
 }
 
 fn dead_letter(finished: &Finished, before: &str, now: Micros) -> DeadLetter {

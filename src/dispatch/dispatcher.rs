@@ -197,14 +197,15 @@ impl<S: Store> Work<S> {
 
     fn send(&mut self, claim: &Claim, trail: Trail) {
         let exporter = &self.dispatcher.exporter;
-        let rendered = match exporter.render(&claim.known, claim.version, claim.confirmed, trail) {
-            Ok(rendered) => rendered,
+        let export = match exporter.export(&claim.known, claim.version, claim.confirmed) {
+            Ok(export) => export,
             Err(error) => return self.bury(claim, error.to_string()),
         };
-        let finish = Finished::new(claim, &rendered);
+        let request = exporter.request(&export, &trail);
+        let finish = Finished::new(claim, &export, trail);
         let service = self.dispatcher.stack.service.clone();
         // Boxed: a future of this size costs more to move into its task than to allocate.
-        let delivery = Box::pin(async move { finish(service.oneshot(rendered.request).await) });
+        let delivery = Box::pin(async move { finish(service.oneshot(request).await) });
         self.deliveries.spawn(delivery);
     }
 

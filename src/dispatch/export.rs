@@ -8,56 +8,79 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::{
     clock::Micros,
-    delivery::{AttemptError, IdempotencyKey, ProfileVersion, Trail},
+    delivery::{AttemptError, DeliverySettings, IdempotencyKey, ProfileVersion, Trail},
     profile::{Invalid, Known, MappedAt, Mapping, ProfileId, ProfileKey},
     store::Claim,
 };
 
-/// Renders claims into requests.
+/// Renders what is known of profiles into exports, and exports into requests.
 #[derive(Clone)]
 pub struct Exporter {
-    /// The mapping of the sink.
-    pub mapping: Arc<Mapping>,
-    /// When its segments were mapped.
-    pub mapped_at: Arc<MappedAt>,
-    /// The random number of the store that goes into idempotency keys.
-    pub store_id: u128,
-    /// Where exports go.
-    pub endpoint: Uri,
-    /// How they are sent.
-    pub method: Method,
+    mapping: Arc<Mapping>,
+    mapped_at: Arc<MappedAt>,
+    store_id: u128,
+    endpoint: Uri,
+    method: Method,
 }
 
-/// A version as it is sent.
+/// A version of a profile as it is exported.
 #[derive(Clone, Debug)]
-pub struct Rendered {
-    /// The request, without what the layers of the stack add.
-    pub request: Request<Bytes>,
-    /// What happens on its way.
-    pub trail: Trail,
+pub struct Export {
+    /// Where it goes.
+    pub target: Target,
+    /// The profile JSON.
+    pub body: Bytes,
+    /// The version.
+    pub version: u64,
+    /// The hash of store id, profile key and version.
+    pub key: IdempotencyKey,
+}
+
+/// Where an export goes. Exports of one target may share a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The URL.
+    pub uri: Uri,
 }
 
 impl Exporter {
-    /// The request that carries `version` of a profile.
+    /// An exporter for a sink. `mapped_at` and `store_id` are those of its store: when its segments
+    /// were mapped, and the random number that goes into idempotency keys.
+    pub fn new(
+        mapping: Arc<Mapping>,
+        mapped_at: Arc<MappedAt>,
+        store_id: u128,
+        settings: &DeliverySettings,
+    ) -> Self {
+        let (endpoint, method) = (settings.endpoint.clone(), settings.method.clone());
+        Self { mapping, mapped_at, store_id, endpoint, method }
+    }
+
+    /// Where exports go.
+    pub fn endpoint(&self) -> &Uri {
+        &self.endpoint
+    }
+
+    /// What is sent of `version` of a profile.
     ///
     /// Fails if what is kept of it cannot be read.
-    pub fn render(
-        &self,
-        known: &Known,
-        version: u64,
-        confirmed: u64,
-        trail: Trail,
-    ) -> Result<Rendered, Invalid> {
+    pub fn export(&self, known: &Known, version: u64, confirmed: u64) -> Result<Export, Invalid> {
         let mut body = Vec::with_capacity(known.document.len() + 512);
         self.mapping.export(known, confirmed, &self.mapped_at, &mut body)?;
-        let mut request = Request::new(Bytes::from(body));
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.endpoint.clone();
+        let target = Target { uri: self.endpoint.clone() };
         let key = idempotency_key(self.store_id, &known.key, version);
-        request.extensions_mut().insert(key);
-        request.extensions_mut().insert(ProfileVersion(version));
+        Ok(Export { target, body: body.into(), version, key })
+    }
+
+    /// The request that carries an export, without what the layers of the stack add.
+    pub fn request(&self, export: &Export, trail: &Trail) -> Request<Bytes> {
+        let mut request = Request::new(export.body.clone());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = export.target.uri.clone();
+        request.extensions_mut().insert(export.key);
+        request.extensions_mut().insert(ProfileVersion(export.version));
         request.extensions_mut().insert(trail.clone());
-        Ok(Rendered { request, trail })
+        request
     }
 }
 
@@ -89,12 +112,13 @@ pub(super) struct Finished {
 impl Finished {
     pub(super) fn new(
         claim: &Claim,
-        rendered: &Rendered,
+        export: &Export,
+        trail: Trail,
     ) -> impl FnOnce(Result<Response<Bytes>, AttemptError>) -> Self + use<> {
         let (id, version, failures) = (claim.id, claim.version, claim.failures);
-        let (due_since, trail) = (claim.due_since, rendered.trail.clone());
+        let due_since = claim.due_since;
         let trigger = claim.triggers.names().next().unwrap_or("none");
-        let body_bytes = rendered.request.body().len();
+        let body_bytes = export.body.len();
         move |result| Self { id, version, failures, due_since, trigger, body_bytes, trail, result }
     }
 }

@@ -12,4 +12,4 @@ mod probes;
 mod tests;
 
 pub use dispatcher::{Dispatcher, Phase};
-pub use export::{Exporter, Rendered, idempotency_key};
+pub use export::{Export, Exporter, Target, idempotency_key};

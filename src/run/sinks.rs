@@ -70,13 +70,9 @@ impl Prepared {
             metrics.clone(),
         )
         .map_err(|error| RunError::Store { sink: name.clone(), error })?;
-        let exporter = Exporter {
-            mapping: mapping.clone(),
-            mapped_at: Arc::new(store.mapped_at().clone()),
-            store_id: store.store_id(),
-            endpoint: sink.delivery.endpoint.clone(),
-            method: sink.delivery.method.clone(),
-        };
+        let mapped_at = Arc::new(store.mapped_at().clone());
+        let store_id = store.store_id();
+        let exporter = Exporter::new(mapping.clone(), mapped_at, store_id, &sink.delivery);
         let dispatcher = Dispatcher {
             store: store.clone(),
             exporter,
@@ -95,7 +91,7 @@ impl Prepared {
     fn start(self) -> Running {
         let Self { name, inputs, sink, store, dispatcher, metrics } = self;
         let (gate, clock) = (dispatcher.gate.clone(), dispatcher.clock.clone());
-        let endpoint = &dispatcher.exporter.endpoint;
+        let endpoint = dispatcher.exporter.endpoint();
         let host = endpoint.authority().map_or("", |authority| authority.as_str());
         // The query may hold a secret.
         tracing::info!(sink = name, host, path = endpoint.path(), "delivering");

@@ -65,13 +65,8 @@ impl Rehearsal {
         )
         .map_err(|error| failed(&error))?;
         let delivery = &sink.delivery;
-        let exporter = Exporter {
-            mapping: Arc::clone(&mapping),
-            mapped_at: Arc::new(store.mapped_at().clone()),
-            store_id: store.store_id(),
-            endpoint: delivery.endpoint.clone(),
-            method: delivery.method.clone(),
-        };
+        let mapped_at = Arc::new(store.mapped_at().clone());
+        let exporter = Exporter::new(Arc::clone(&mapping), mapped_at, store.store_id(), delivery);
         let (wire, sent) = mpsc::unbounded_channel();
         let gate = Gate::new(delivery.request.retry_after_max, Arc::clone(&metrics));
         let auth = AuthLayer::new(&stand_in(&delivery.auth), None).map_err(Failure::of)?;
@@ -176,8 +171,8 @@ impl Rehearsal {
         let [Claim { id, version, confirmed, known, .. }] = &claims.ready[..] else {
             return Err(Failure::of("what has changed is not due; this is a fault of the program"));
         };
-        let rendered = self.exporter.render(known, *version, *confirmed, Trail::default());
-        let request = rendered.map_err(Failure::of)?.request;
+        let export = self.exporter.export(known, *version, *confirmed).map_err(Failure::of)?;
+        let request = self.exporter.request(&export, &Trail::default());
         self.stack.clone().oneshot(request).await.map_err(Failure::of)?;
         let settled =
             Settled { id: *id, version: *version, outcome: Outcome::Delivered, unknown: false };

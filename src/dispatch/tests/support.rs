@@ -172,13 +172,9 @@ impl Rig {
         let gate = Gate::new(settings.request.retry_after_max, Arc::clone(&component));
         let auth = AuthLayer::new(&settings.auth, None).unwrap();
         let stack = compose(&settings, &gate, &component, auth, endpoint.clone());
-        let exporter = Exporter {
-            mapping: mapping.clone(),
-            mapped_at: Arc::new(store.inner.mapped_at().clone()),
-            store_id: store.inner.store_id(),
-            endpoint: settings.endpoint,
-            method: settings.method,
-        };
+        let mapped_at = Arc::new(store.inner.mapped_at().clone());
+        let store_id = store.inner.store_id();
+        let exporter = Exporter::new(mapping.clone(), mapped_at, store_id, &settings);
         let dispatcher = Dispatcher {
             store: store.clone(),
             exporter,

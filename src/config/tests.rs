@@ -367,3 +367,45 @@ fn a_plan_that_is_printed_for_debugging_holds_no_secret() {
     );
     assert!(!format!("{plan:?}").contains("hunter2"));
 }
+
+/// A configuration with these attributes and these lines in its sink.
+fn governed(attributes: &str, lines: &str) -> String {
+    with(lines).replace("attributes: [person.name]", &format!("attributes: {attributes}"))
+}
+
+const POLICY: &str = "    governance: { policies: [{ name: no contact data, deny_labels: [I1], \
+                      use_cases: [Email targeting] }] }";
+
+#[test]
+fn a_policy_that_denies_a_mapped_attribute_is_an_error_with_attribute_label_and_policy() {
+    let mapped = "[{ path: personalEmail.address, labels: [C2, I1] }, person.name]";
+    let uses = format!("{POLICY}\n    marketing_use_cases: [email targeting]");
+    let error = yaml(&governed(mapped, &uses), &[]).unwrap_err().to_string();
+    for part in ["`personalEmail.address`", "I1", "`no contact data`", "remove `personalEmail"] {
+        assert!(error.contains(part), "{error}");
+    }
+    assert_eq!(error.matches("does not allow").count(), 1, "{error}");
+}
+
+#[test]
+fn a_policy_for_other_uses_denies_nothing() {
+    let mapped = "[{ path: personalEmail.address, labels: [I1] }]";
+    let uses = format!("{POLICY}\n    marketing_use_cases: [analytics]");
+    assert!(yaml(&governed(mapped, &uses), &[]).unwrap().warnings.is_empty());
+}
+
+#[test]
+fn a_policy_without_uses_holds_for_all() {
+    let mapped = "[{ path: personalEmail.address, labels: [health] }]";
+    let policy = "    governance: { policies: [{ name: p, deny_labels: [health] }] }";
+    assert!(yaml(&governed(mapped, policy), &[]).is_err());
+}
+
+#[test]
+fn a_policy_that_can_deny_nothing_is_warned_about() {
+    let misspelt = "    governance: { policies: [{ name: p, deny_labels: [L1] }] }";
+    assert!(warnings(misspelt).contains("no attribute has the label `L1`"));
+    assert!(warnings(POLICY).contains("marketing_use_cases"));
+    let all = yaml(&governed("\"*\"", POLICY), &[]).unwrap();
+    assert!(all.warnings[0].to_string().contains("every attribute"));
+}

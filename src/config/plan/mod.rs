@@ -3,6 +3,7 @@
 mod auth;
 mod endpoint;
 mod findings;
+mod governance;
 mod headers;
 mod mapping;
 mod read;

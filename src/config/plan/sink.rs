@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::{Located, Section, auth, endpoint, headers, mapping, request, tls, top};
+use super::{Located, Section, auth, endpoint, governance, headers, mapping, request, tls, top};
 use crate::{
     config::problem::{Place, Problem},
     delivery::DeliverySettings,
@@ -52,7 +52,9 @@ pub(super) fn read(
     let auth = auth::read(&mut section);
     let headers = headers::read(&mut section, auth.as_ref());
     let (state, retain) = state(&mut section);
-    let mapping = mapping::read(&mut section, retain);
+    let mut labelled = Some(Vec::new());
+    let mapping = mapping::read(&mut section, retain, &mut labelled);
+    governance::check(&mut section, labelled.as_deref());
     let request = request::read(&mut section);
     let tls = tls::read(&mut section);
     if let (Some(endpoint), Some(auth)) = (&endpoint, &auth) {

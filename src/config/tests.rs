@@ -409,3 +409,33 @@ fn a_policy_that_can_deny_nothing_is_warned_about() {
     let all = yaml(&governed("\"*\"", POLICY), &[]).unwrap();
     assert!(all.warnings[0].to_string().contains("every attribute"));
 }
+
+/// A sink that goes by the words of the hosted product, with these lines added.
+fn hosted(lines: &str) -> Result<Plan, ConfigErrors> {
+    let form = "    authEndpoint: https://login.example/token\n    clientID: cdp\n    \
+                clientSecret: ${SECRET}\n    customHeaders: \"x-a:1,x-b:2\"";
+    let text = with(&format!("{form}\n{lines}")).replacen("http_endpoint:", "httpEndpoint:", 1);
+    yaml(&text, &[("SECRET", "hunter2")])
+}
+
+#[test]
+fn the_words_of_the_hosted_product_are_accepted_as_they_stand() {
+    let plan = hosted("").unwrap();
+    assert_eq!(plan.sinks[0].delivery.headers.len(), 2);
+    let oauth2 = oauth2(&plan);
+    assert_eq!(oauth2.auth_endpoint, "https://login.example/token");
+    assert_eq!(oauth2.client_id, "cdp");
+    assert_eq!(hosted("    auth: { scopes: [a] }").unwrap().sinks.len(), 1);
+}
+
+#[test]
+fn a_word_of_the_hosted_product_beside_ours_is_an_error() {
+    for (lines, words) in [
+        ("    http_endpoint: https://b.example", "`httpEndpoint` and `http_endpoint`"),
+        ("    custom_headers: { x-c: 3 }", "`customHeaders` and `custom_headers`"),
+        ("    auth: { client_id: me }", "`clientID` and `auth.client_id`"),
+    ] {
+        let error = hosted(lines).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}

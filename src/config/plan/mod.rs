@@ -5,6 +5,7 @@ mod endpoint;
 mod findings;
 mod governance;
 mod headers;
+mod hosted;
 mod mapping;
 mod read;
 mod request;

@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::{Located, Section, auth, endpoint, governance, headers, mapping, request, tls, top};
+use super::{
+    Located, Section, auth, endpoint, governance, headers, hosted, mapping, request, tls, top,
+};
 use crate::{
     config::problem::{Place, Problem},
     delivery::DeliverySettings,
@@ -36,6 +38,7 @@ pub(super) fn read(
     sources: &[(String, Place)],
     used: &mut Vec<String>,
 ) -> Option<SinkPlan> {
+    hosted::translate(&mut section);
     if section.has("type") {
         section.choice("type", &[("profile_http", ())]);
     } else {

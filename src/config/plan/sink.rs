@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::{Located, Section, auth, endpoint, headers, mapping, request, tls, top};
+use super::{Located, Section, auth, dead_letters, endpoint, headers, mapping, request, tls, top};
 use crate::{
     config::problem::{Place, Problem},
     delivery::DeliverySettings,
@@ -121,6 +121,7 @@ fn state(sink: &mut Section<'_>) -> (EmbeddedSettings, Retain) {
         if let Some(bytes) = section.number("cache_bytes", 1 << 20..=1 << 40) {
             settings.cache_bytes = bytes;
         }
+        settings.dead_letters = dead_letters::read(&mut section);
         section.finish();
     }
     (settings, retain)

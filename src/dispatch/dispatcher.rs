@@ -1,6 +1,5 @@
 use std::{collections::HashMap, sync::Arc};
 
-use bytes::Bytes;
 use prometheus_client::metrics::counter::Counter;
 use tokio::{
     sync::watch,
@@ -11,13 +10,14 @@ use tower::ServiceExt;
 
 use super::{
     export::{Exporter, Finished},
+    letter,
     outcome::{Decided, Outcomes, describe},
     probes::Probes,
 };
 use crate::{
     clock::{Clock, Micros},
     delivery::{Admission, Class, Classes, Gate, Probe, RateLimiter, Reason, Stack, Trail},
-    store::{Claim, DeadLetter, Outcome, Settled, Store, StoreError},
+    store::{Claim, Outcome, Settled, Store, StoreError},
     telemetry::Component,
 };
 
@@ -219,15 +219,7 @@ impl<S: Store> Work<S> {
             reason,
             "what is kept of a profile cannot be exported"
         );
-        let letter = DeadLetter {
-            version: claim.version,
-            status: 0,
-            request_id: None,
-            reason,
-            answer: Bytes::new(),
-            attempts: 0,
-            at: self.dispatcher.clock.now(),
-        };
+        let letter = letter::unrenderable(claim, reason, self.dispatcher.clock.now());
         let outcome = Outcome::Refused(Arc::new(letter));
         let settled = Settled { id: claim.id, version: claim.version, outcome, unknown: false };
         let store = self.dispatcher.store.clone();

@@ -6,6 +6,7 @@
 
 mod dispatcher;
 mod export;
+mod letter;
 mod outcome;
 mod probes;
 #[cfg(test)]

@@ -9,12 +9,12 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 use http::Response;
 
-use super::export::Finished;
+use super::{export::Finished, letter};
 use crate::{
     clock::Micros,
     delivery::{AttemptError, Class},
     profile::ProfileId,
-    store::{DeadLetter, Outcome},
+    store::Outcome,
 };
 
 /// Refusals in a row after which the endpoint is held to refuse everything.
@@ -24,9 +24,6 @@ const REFUSALS: usize = 20;
 /// delivered meanwhile, at least `WITNESSES` of them.
 const FAULTS: u32 = 3;
 const WITNESSES: u64 = 10;
-
-/// Bytes of an answer that a dead letter keeps.
-const ANSWER_BYTES: usize = 4096;
 
 type Version = (ProfileId, u64);
 
@@ -88,7 +85,7 @@ impl Outcomes {
                 if self.is_at_fault(version) {
                     self.suspect = None;
                     let reason = "the endpoint took all others and answered this one ";
-                    let letter = dead_letter(finished, reason, now);
+                    let letter = letter::refused(finished, reason, now);
                     return plain(Outcome::Refused(Arc::new(letter)), "refused");
                 }
                 plain(Outcome::Released, "endpoint")
@@ -109,7 +106,7 @@ impl Outcomes {
             self.second_try.insert(finished.id, finished.version);
             return plain(Outcome::Released, "released");
         }
-        let letter = dead_letter(finished, "", now);
+        let letter = letter::refused(finished, "", now);
         let mut decided = plain(Outcome::Refused(Arc::new(letter)), "refused");
         if self.second_try.get(&finished.id) == Some(&finished.version) {
             self.second_try.remove(&finished.id);
@@ -149,36 +146,10 @@ fn plain(outcome: Outcome, label: &'static str) -> Decided {
     Decided { outcome, label, revive: Vec::new() }
 }
 
-fn dead_letter(finished: &Finished, before: &str, now: Micros) -> DeadLetter {
-    let (status, request_id, answer) = match &finished.result {
-        Ok(answer) => (answer.status().as_u16(), request_id(answer), excerpt(answer.body())),
-        Err(_) => (0, None, Bytes::new()),
-    };
-    DeadLetter {
-        version: finished.version,
-        status,
-        request_id,
-        reason: format!("{before}{}", describe(&finished.result)),
-        answer,
-        attempts: finished.failures.saturating_add(finished.trail.attempts()),
-        at: now,
-    }
-}
-
 /// An answer or its absence in a few words.
 pub(super) fn describe(result: &Result<Response<Bytes>, AttemptError>) -> String {
     match result {
         Ok(answer) => answer.status().to_string(),
         Err(error) => error.to_string(),
     }
-}
-
-fn request_id(answer: &Response<Bytes>) -> Option<String> {
-    let names = ["x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid"];
-    let value = names.iter().find_map(|name| answer.headers().get(*name))?;
-    Some(value.to_str().ok()?.chars().take(200).collect())
-}
-
-fn excerpt(body: &Bytes) -> Bytes {
-    Bytes::copy_from_slice(&body[..body.len().min(ANSWER_BYTES)])
 }

@@ -55,7 +55,11 @@ impl Rehearsal {
         let clock = Clock::system();
         let metrics = Component::detached();
         let mapping = Arc::clone(&sink.mapping);
-        let settings = EmbeddedSettings { sync: SyncMode::Os, cache_bytes: CACHE_BYTES };
+        let settings = EmbeddedSettings {
+            sync: SyncMode::Os,
+            cache_bytes: CACHE_BYTES,
+            ..EmbeddedSettings::default()
+        };
         let store = EmbeddedStore::open(
             dir.path(),
             Arc::clone(&mapping),

@@ -1,6 +1,8 @@
 //! What will run: the tree of options, checked and resolved.
 
+mod api;
 mod auth;
+mod dead_letters;
 mod endpoint;
 mod findings;
 mod governance;
@@ -15,6 +17,7 @@ mod source;
 mod tls;
 mod top;
 
+pub use api::ApiPlan;
 use findings::Findings;
 pub(super) use findings::{Need, NeedKind};
 use read::Read;

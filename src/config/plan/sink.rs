@@ -3,7 +3,8 @@ use std::sync::Arc;
 use http::Method;
 
 use super::{
-    Located, Section, auth, endpoint, governance, headers, hosted, mapping, request, tls, top,
+    Located, Section, auth, dead_letters, endpoint, governance, headers, hosted, mapping, request,
+    tls, top,
 };
 use crate::{
     config::problem::{Place, Problem},
@@ -126,6 +127,7 @@ fn state(sink: &mut Section<'_>) -> (EmbeddedSettings, Retain) {
         if let Some(bytes) = section.number("cache_bytes", 1 << 20..=1 << 40) {
             settings.cache_bytes = bytes;
         }
+        settings.dead_letters = dead_letters::read(&mut section);
         section.finish();
     }
     (settings, retain)

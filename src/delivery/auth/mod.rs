@@ -40,5 +40,6 @@ pub use credentials::Credential;
 pub use error::AuthError;
 pub use grant::TokenTransport;
 pub use layer::AuthLayer;
+pub use secret::read as read_secret;
 pub use service::Auth;
 pub use token::TokenSource;

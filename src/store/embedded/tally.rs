@@ -21,6 +21,7 @@ struct Cells {
     due: AtomicU64,
     in_flight: AtomicU64,
     dead: AtomicU64,
+    invalid_records: AtomicU64,
     due_after_none: AtomicU64,
     oldest_due: AtomicU64,
     complete: AtomicBool,
@@ -35,6 +36,7 @@ impl Shared {
             due: load(&self.0.due),
             in_flight: load(&self.0.in_flight),
             dead: load(&self.0.dead),
+            invalid_records: load(&self.0.invalid_records),
             due_after_none: load(&self.0.due_after_none),
             oldest_due: load(&self.0.oldest_due),
             complete: self.0.complete.load(Ordering::Acquire),
@@ -48,6 +50,7 @@ impl Shared {
         store(&self.0.due, counts.due);
         store(&self.0.in_flight, counts.in_flight);
         store(&self.0.dead, counts.dead);
+        store(&self.0.invalid_records, counts.invalid_records);
         store(&self.0.due_after_none, counts.due_after_none);
         store(&self.0.oldest_due, counts.oldest_due);
         self.0.complete.store(counts.complete, Ordering::Release);
@@ -119,6 +122,5 @@ impl Tally {
         counts.known = step(counts.known, 1);
         counts.followed = step(counts.followed, row.followed.into());
         counts.due = step(counts.due, row.due.into());
-        counts.dead = step(counts.dead, row.dead.into());
     }
 }

@@ -2,7 +2,7 @@ use std::{fmt::Write, path::PathBuf};
 
 use profile_http::{
     config::{self, ConfigErrors, Env, Plan, SinkPlan, SourceKind},
-    delivery::AuthSettings,
+    delivery::{AuthSettings, GrantType},
     profile::Attributes,
 };
 
@@ -65,7 +65,10 @@ fn describe(text: &mut String, sink: &SinkPlan) {
         AuthSettings::None => "without authentication",
         AuthSettings::Basic { .. } => "with basic authentication",
         AuthSettings::Bearer { .. } => "with a bearer token",
-        AuthSettings::OAuth2(_) => "with OAuth2 client credentials",
+        AuthSettings::OAuth2(oauth2) => match oauth2.grant {
+            GrantType::ClientCredentials => "with OAuth2 client credentials",
+            GrantType::Password { .. } => "with OAuth2 and a user's password",
+        },
     };
     // A query may hold a secret.
     let endpoint = delivery.endpoint.to_string();

@@ -10,6 +10,7 @@ use super::{
     ConfigErrors, Plan, Problem,
     plan::{Need, NeedKind},
 };
+use crate::delivery::auth::check_key;
 
 /// Checks that the files of a plan can be read and that its data directory can be written. Makes
 /// and locks nothing, so that it can be done beside a running process.
@@ -18,6 +19,9 @@ pub fn check_files(plan: &Plan) -> Result<(), ConfigErrors> {
         NeedKind::Directory(path) => directory(path),
         NeedKind::Secret(path) => secret(path),
         NeedKind::Certificates(path) => certificates(path),
+        NeedKind::PrivateKey(path, algorithm) => {
+            check_key(path, *algorithm).map_err(|what| (what, algorithm.remedy()))
+        }
         NeedKind::Host(..) => Ok(()),
     })
 }

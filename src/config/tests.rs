@@ -1,3 +1,5 @@
+mod auth;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -10,7 +12,7 @@ use tempfile::TempDir;
 use super::{ConfigErrors, Env, Plan, SourceKind, load};
 use crate::store::embedded::SyncMode;
 use crate::{
-    delivery::{AuthSettings, OAuth2Settings, Secret, TlsVersion},
+    delivery::{AuthSettings, ClientAuth, OAuth2Settings, Secret, TlsVersion},
     profile::{Attributes, Removed, Retain, When},
 };
 
@@ -72,10 +74,12 @@ fn oauth2(plan: &Plan) -> &OAuth2Settings {
     }
 }
 
-fn text(secret: &Secret) -> &str {
-    match secret {
-        Secret::Text(text) => text.expose_secret(),
-        Secret::File(path) => panic!("{path:?}"),
+/// The client's secret, which is written in the configuration.
+fn secret(oauth2: &OAuth2Settings) -> &str {
+    match &oauth2.client_auth {
+        ClientAuth::Body { secret: Secret::Text(text) }
+        | ClientAuth::Basic { secret: Secret::Text(text), .. } => text.expose_secret(),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -141,7 +145,7 @@ fn a_secret_from_a_variable_stays_one_value() {
     let secret = "a\"b'c\n- d: {e}, [f] # ${G} $$ \\";
     let lines = "    auth: { strategy: oauth2, auth_endpoint: https://b.example/, client_id: a, client_secret: \"${S}\" }";
     let plan = yaml(&with(lines), &[("S", secret)]).unwrap();
-    assert_eq!(text(&oauth2(&plan).client_secret), secret);
+    assert_eq!(self::secret(oauth2(&plan)), secret);
 }
 
 #[test]
@@ -259,7 +263,6 @@ fn what_cannot_work_is_an_error() {
         ("request: { rate_limit_num: 0 }", "`rate_limit_num` cannot be 0"),
         ("request: { classes: { later: [404], refused: [404] } }", "stands in `classes` twice"),
         ("state: { type: redis }", "`type` must be `embedded`, not `redis`"),
-        ("auth: { strategy: oauth2, grant: password }", "must be `client_credentials`"),
         ("auth: { client_id: a }", "has no `strategy`"),
         ("auth: { strategy: basic, user: a, token: b }", "`token` belongs to `strategy: bearer`"),
         ("auth: { strategy: basic, user: \"a:b\", password: c }", "has a colon in it"),
@@ -312,7 +315,7 @@ fn what_can_work_but_looks_wrong_is_a_warning() {
         ("tls: { verify_certificate: false }", "pose as the endpoint"),
         (
             "auth: { strategy: oauth2, auth_endpoint: http://b.example/, client_id: a, client_secret: b }",
-            "the client secret is sent over plain HTTP",
+            "sent over plain HTTP",
         ),
     ] {
         let warnings = warnings(&format!("    {lines}"));

@@ -3,7 +3,7 @@ use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 use http::{HeaderMap, Method, Uri};
 use secrecy::SecretString;
 
-use super::Classes;
+use super::{Classes, OAuth2Settings};
 use crate::endpoint::TlsSettings;
 
 /// Everything that the stack of one sink is built from, resolved and checked.
@@ -85,39 +85,6 @@ pub enum AuthSettings {
     },
     /// `Authorization: Bearer` with a token from an OAuth2 token endpoint.
     OAuth2(Box<OAuth2Settings>),
-}
-
-/// OAuth2 client credentials (RFC 6749 section 4.4).
-#[derive(Clone, Debug)]
-pub struct OAuth2Settings {
-    /// The token endpoint.
-    pub auth_endpoint: Uri,
-    /// The client id.
-    pub client_id: String,
-    /// The client secret.
-    pub client_secret: Secret,
-    /// How the client proves itself.
-    pub client_auth: ClientAuth,
-    /// The scopes asked for.
-    pub scopes: Vec<String>,
-    /// Parameters added to the token request, such as `audience`.
-    pub extra_params: Vec<(String, String)>,
-    /// How long before its expiry a token is renewed.
-    pub refresh_before: Duration,
-    /// Time of one token request.
-    pub timeout: Duration,
-    /// TLS towards the token endpoint.
-    pub tls: TlsSettings,
-}
-
-/// How an OAuth2 client proves itself to the token endpoint (RFC 6749 section 2.3.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ClientAuth {
-    /// `client_id` and `client_secret` in the form body.
-    #[default]
-    Body,
-    /// `Authorization: Basic`, id and secret form-encoded first.
-    Basic,
 }
 
 /// A secret: its text, or the file that holds it.

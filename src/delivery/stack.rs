@@ -21,12 +21,13 @@ use super::{
     timeout::TimeoutLayer,
 };
 use crate::{
+    clock::Clock,
     endpoint::{EndpointError, SendError, Transport},
     telemetry::Component,
 };
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 /// A stack, or a part of one, whose type does not matter any more.
 pub type Deliver = BoxCloneSyncService<Request<Bytes>, Response<Bytes>, AttemptError>;
@@ -65,6 +66,7 @@ pub enum StackError {
 pub fn stack(
     settings: &DeliverySettings,
     gate: &Gate,
+    clock: &Clock,
     component: &Arc<Component>,
 ) -> Result<Stack, StackError> {
     let request = &settings.request;
@@ -72,7 +74,12 @@ pub fn stack(
     let tokens = match &settings.auth {
         AuthSettings::OAuth2(oauth2) => {
             let transport = token_transport(oauth2)?;
-            Some(TokenSource::new((**oauth2).clone(), transport, Arc::clone(component))?)
+            Some(TokenSource::new(
+                (**oauth2).clone(),
+                transport,
+                clock.clone(),
+                Arc::clone(component),
+            )?)
         }
         _ => None,
     };
@@ -119,12 +126,14 @@ where
         // Last before anything is done about sending, so that what waited for permit and slot is
         // not sent when the gate has closed meanwhile.
         .layer(GateLayer::new(gate, classes.clone()))
-        // Inside the waits, which are not the endpoint's time.
-        .layer(TimeoutLayer::new(request.timeout))
         // Outside authentication, so that whatever signs a request sees it whole.
         .layer(HeadersLayer::new(settings.headers.clone()))
         // Inside the retries, so that each attempt goes with the token of its time.
         .layer(auth.paced_by(rate.clone()))
+        // Inside all waits, that for a token included, which are not the endpoint's time: an
+        // attempt that was not sent must not look like one whose outcome is unknown. A replay has
+        // the same time once more.
+        .layer(TimeoutLayer::new(request.timeout))
         // Below authentication, whose replays are requests like any other.
         .layer(AttemptLayer::new(Arc::clone(component)))
         .service(wire);

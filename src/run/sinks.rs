@@ -71,7 +71,7 @@ impl Prepared {
         let metrics = metrics.component(&name, "sink", "profile_http");
         let mapping = sink.mapping.clone();
         let gate = Gate::new(sink.delivery.request.retry_after_max, metrics.clone());
-        let stack = delivery::stack(&sink.delivery, &gate, &metrics)
+        let stack = delivery::stack(&sink.delivery, &gate, clock, &metrics)
             .map_err(|error| RunError::Stack { sink: name.clone(), error })?;
         let store = EmbeddedStore::open(
             &plan.store_dir(sink),

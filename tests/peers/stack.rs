@@ -4,9 +4,10 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderMap, Method, Request, StatusCode};
 use profile_http::{
+    clock::Clock,
     delivery::{
-        AttemptError, AuthSettings, BackoffSettings, Classes, ClientAuth, Deliver,
-        DeliverySettings, Gate, RequestSettings,
+        AttemptError, AuthSettings, BackoffSettings, Classes, Deliver, DeliverySettings, Gate,
+        RequestSettings,
         auth::{AuthLayer, TokenSource},
         compose, token_transport,
     },
@@ -15,11 +16,14 @@ use profile_http::{
 };
 use tower::{ServiceExt, util::MapErr};
 
-use crate::{nginx::Nginx, oidc::Oidc};
+use crate::{
+    nginx::Nginx,
+    oidc::{Client, Oidc},
+};
 
 /// A stack that delivers to nginx with tokens of the OAuth2 server.
 fn deliver(nginx: &Nginx, oidc: &Oidc, component: &Arc<Component>) -> (Deliver, TokenSource) {
-    let oauth2 = oidc.settings(ClientAuth::Body);
+    let oauth2 = oidc.settings(Client::InBody);
     let settings = DeliverySettings {
         endpoint: nginx.url("/profiles").parse().unwrap(),
         method: Method::POST,
@@ -42,7 +46,7 @@ fn deliver(nginx: &Nginx, oidc: &Oidc, component: &Arc<Component>) -> (Deliver, 
         tls: TlsSettings { ca_file: Some(nginx.ca_file()), ..TlsSettings::default() },
     };
     let transport = token_transport(&oauth2).unwrap();
-    let tokens = TokenSource::new(oauth2, transport, component.clone()).unwrap();
+    let tokens = TokenSource::new(oauth2, transport, Clock::system(), component.clone()).unwrap();
     let auth = AuthLayer::new(&settings.auth, Some(tokens.clone())).unwrap();
     let gate = Gate::new(settings.request.retry_after_max, component.clone());
     let request = &settings.request;

@@ -1,6 +1,9 @@
 use std::{cell::RefCell, path::PathBuf};
 
-use crate::config::problem::{Place, Problem};
+use crate::{
+    config::problem::{Place, Problem},
+    delivery::JwtAlgorithm,
+};
 
 /// What is found while a plan is made, besides the plan.
 #[derive(Default)]
@@ -26,6 +29,8 @@ pub(in crate::config) enum NeedKind {
     Secret(PathBuf),
     /// A file that holds certificates.
     Certificates(PathBuf),
+    /// A file that holds a private key, for signatures by the algorithm.
+    PrivateKey(PathBuf, JwtAlgorithm),
     /// A host that can be looked up.
     Host(String, u16),
 }

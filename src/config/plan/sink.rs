@@ -53,6 +53,7 @@ pub(super) fn read(
     let endpoint = endpoint::read(&mut section);
     let methods = [("post", Method::POST), ("put", Method::PUT), ("patch", Method::PATCH)];
     let method = section.choice("method", &methods).unwrap_or(Method::POST);
+    let auth_place = section.peek("auth").map(|entry| entry.key_place.clone());
     let auth = auth::read(&mut section);
     let headers = headers::read(&mut section, auth.as_ref());
     let (state, retain) = state(&mut section);
@@ -63,6 +64,9 @@ pub(super) fn read(
     let tls = tls::read(&mut section);
     if let (Some(endpoint), Some(auth)) = (&endpoint, &auth) {
         endpoint::warn_of_plain_text(endpoint, auth, &headers, section.findings());
+    }
+    if let (Some(place), Some(auth)) = (&auth_place, &auth) {
+        auth::warn_of_late_tokens(place, auth, request.deadline, section.findings());
     }
     section.finish();
 

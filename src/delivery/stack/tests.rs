@@ -15,7 +15,7 @@ use crate::delivery::{
     test_support::{Script, answer, answer_with, millis, request, request_with, secs, status},
 };
 
-fn settings() -> DeliverySettings {
+pub(in crate::delivery) fn settings() -> DeliverySettings {
     DeliverySettings {
         endpoint: "http://endpoint.example/profiles".parse().unwrap(),
         method: Method::POST,
@@ -162,7 +162,7 @@ async fn the_stack_reaches_a_real_endpoint() {
     let gate = Gate::new(secs(300), Arc::clone(&component));
     let mut settings = settings();
     settings.request.rate_limit = Some(a_second_apart());
-    let stack = stack(&settings, &gate, &component).unwrap();
+    let stack = stack(&settings, &gate, &Clock::system(), &component).unwrap();
     assert!(stack.rate.is_some());
     let mut request = request();
     *request.uri_mut() = format!("http://{address}/profiles").parse().unwrap();

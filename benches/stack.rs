@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use profile_http::{
     delivery::{
         AttemptError, AuthSettings, BackoffSettings, Classes, DeliverySettings, Gate,
@@ -56,9 +56,10 @@ fn settings() -> DeliverySettings {
     headers.insert("x-tenant", HeaderValue::from_static("acme"));
     headers.insert("x-source", HeaderValue::from_static("cdp"));
     DeliverySettings {
-        endpoint: "http://endpoint.example/profiles".parse().unwrap_or_default(),
+        endpoint: Uri::from_static("http://endpoint.example/profiles").into(),
         method: Method::POST,
         headers,
+        header_templates: Vec::new(),
         auth: AuthSettings::None,
         request: RequestSettings {
             timeout: Duration::from_secs(10),
@@ -82,7 +83,7 @@ fn settings() -> DeliverySettings {
 fn request(settings: &DeliverySettings, body: &Bytes) -> Request<Bytes> {
     let mut request = Request::new(body.clone());
     *request.method_mut() = settings.method.clone();
-    *request.uri_mut() = settings.endpoint.clone();
+    *request.uri_mut() = settings.endpoint.origin().clone();
     let extensions = request.extensions_mut();
     extensions.insert(Trail::default());
     extensions.insert(IdempotencyKey(0x1234_5678));

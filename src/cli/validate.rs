@@ -67,9 +67,7 @@ fn describe(text: &mut String, sink: &SinkPlan) {
         AuthSettings::Bearer { .. } => "with a bearer token",
         AuthSettings::OAuth2(_) => "with OAuth2 client credentials",
     };
-    // A query may hold a secret.
-    let endpoint = delivery.endpoint.to_string();
-    let endpoint = endpoint.split('?').next().unwrap_or_default();
+    let endpoint = delivery.endpoint.without_query();
     let mapping = sink.mapping.spec();
     let keys: Vec<_> = mapping.key.iter().map(ToString::to_string).collect();
     let attributes = match &mapping.attributes {

@@ -4,17 +4,22 @@ use http::{HeaderMap, Method, Uri};
 use secrecy::SecretString;
 
 use super::Classes;
-use crate::endpoint::TlsSettings;
+use crate::endpoint::{
+    TlsSettings,
+    template::{HeaderTemplate, UrlTemplate},
+};
 
 /// Everything that the stack of one sink is built from, resolved and checked.
 #[derive(Clone, Debug)]
 pub struct DeliverySettings {
     /// Where exports go, query included.
-    pub endpoint: Uri,
+    pub endpoint: UrlTemplate,
     /// `POST`, `PUT` or `PATCH`.
     pub method: Method,
-    /// The custom headers.
+    /// The custom headers that are the same for every profile.
     pub headers: HeaderMap,
+    /// Those that are filled in from the profile.
+    pub header_templates: Vec<HeaderTemplate>,
     /// How requests are authenticated.
     pub auth: AuthSettings,
     /// Time, pace and repetition.

@@ -1,6 +1,5 @@
 use std::{collections::HashMap, sync::Arc};
 
-use bytes::Bytes;
 use prometheus_client::metrics::counter::Counter;
 use tokio::{
     sync::watch,
@@ -13,11 +12,12 @@ use super::{
     export::{Exporter, Finished},
     outcome::{Decided, Outcomes, describe},
     probes::Probes,
+    target::ExportError,
 };
 use crate::{
     clock::{Clock, Micros},
     delivery::{Admission, Class, Classes, Gate, Probe, RateLimiter, Reason, Stack, Trail},
-    store::{Claim, DeadLetter, Outcome, Settled, Store, StoreError},
+    store::{Claim, Outcome, Settled, Store, StoreError},
     telemetry::Component,
 };
 
@@ -199,7 +199,7 @@ impl<S: Store> Work<S> {
         let exporter = &self.dispatcher.exporter;
         let export = match exporter.export(&claim.known, claim.version, claim.confirmed) {
             Ok(export) => export,
-            Err(error) => return self.bury(claim, error.to_string()),
+            Err(error) => return self.bury(claim, &error),
         };
         let request = exporter.request(&export, &trail);
         let finish = Finished::new(claim, &export, trail);
@@ -210,24 +210,16 @@ impl<S: Store> Work<S> {
     }
 
     /// Makes a dead letter of what cannot be rendered.
-    fn bury(&mut self, claim: &Claim, reason: String) {
+    fn bury(&mut self, claim: &Claim, error: &ExportError) {
         let metrics = &self.dispatcher.metrics;
-        metrics.errors("render_failed", "processing").inc();
-        tracing::error!(
+        metrics.errors(error.kind(), "processing").inc();
+        tracing::warn!(
             sink = metrics.name(),
             profile = %claim.id,
-            reason,
-            "what is kept of a profile cannot be exported"
+            reason = error.to_string(),
+            "a profile cannot be exported; a dead letter until something relevant changes"
         );
-        let letter = DeadLetter {
-            version: claim.version,
-            status: 0,
-            request_id: None,
-            reason,
-            answer: Bytes::new(),
-            attempts: 0,
-            at: self.dispatcher.clock.now(),
-        };
+        let letter = error.dead_letter(claim.version, self.dispatcher.clock.now());
         let outcome = Outcome::Refused(Arc::new(letter));
         let settled = Settled { id: claim.id, version: claim.version, outcome, unknown: false };
         let store = self.dispatcher.store.clone();

@@ -32,9 +32,7 @@ impl Mapping {
         let tree = Node::new([], paths.iter().filter(|path| namespace(path).is_none()));
         let place = |path| match namespace(path) {
             Some(name) => Place::Namespace(name.to_owned()),
-            None => {
-                Place::Slot(tree.slot_of(path).expect("every such path was put into the tree"))
-            }
+            None => Place::Slot(tree.slot_of(path).expect("every such path was put into the tree")),
         };
         let places = paths.iter().map(place).collect();
         Ok(Fields { tree, places })

@@ -92,7 +92,7 @@ impl Prepared {
         let Self { name, inputs, sink, store, dispatcher, metrics } = self;
         let (gate, clock) = (dispatcher.gate.clone(), dispatcher.clock.clone());
         let endpoint = dispatcher.exporter.endpoint();
-        let host = endpoint.authority().map_or("", |authority| authority.as_str());
+        let host = endpoint.origin().authority().map_or("", |authority| authority.as_str());
         // The query may hold a secret.
         tracing::info!(sink = name, host, path = endpoint.path(), "delivering");
         let (phase, orders) = watch::channel(Phase::Run);

@@ -24,6 +24,7 @@ fn deliver(nginx: &Nginx, oidc: &Oidc, component: &Arc<Component>) -> (Deliver, 
         endpoint: nginx.url("/profiles").parse().unwrap(),
         method: Method::POST,
         headers: HeaderMap::new(),
+        header_templates: Vec::new(),
         auth: AuthSettings::OAuth2(Box::new(oauth2.clone())),
         request: RequestSettings {
             timeout: Duration::from_secs(10),

@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::{Located, Section, auth, endpoint, headers, mapping, request, tls, top};
+use super::{
+    Located, Section, auth, endpoint, headers, mapping, request, template::Holes, tls, top,
+};
 use crate::{
     config::problem::{Place, Problem},
     delivery::DeliverySettings,
@@ -46,17 +48,24 @@ pub(super) fn read(
     let title = section.get::<String>("name").unwrap_or_else(|| name.clone());
     let description = section.get::<String>("description");
 
-    let endpoint = endpoint::read(&mut section);
+    let mut holes = Holes::default();
+    let endpoint = endpoint::read(&mut section, &mut holes);
     let methods = [("post", Method::POST), ("put", Method::PUT), ("patch", Method::PATCH)];
     let method = section.choice("method", &methods).unwrap_or(Method::POST);
     let auth = auth::read(&mut section);
-    let headers = headers::read(&mut section, auth.as_ref());
+    let headers = headers::read(&mut section, auth.as_ref(), &mut holes);
     let (state, retain) = state(&mut section);
     let mapping = mapping::read(&mut section, retain);
-    let request = request::read(&mut section);
+    let mut request = request::read(&mut section);
+    if let Some(mapping) = &mapping {
+        holes.check(mapping, section.findings());
+    }
+    if endpoint.as_ref().is_some_and(|endpoint| endpoint.value.fixed().is_none()) {
+        request.classes = request.classes.for_templated_url();
+    }
     let tls = tls::read(&mut section);
     if let (Some(endpoint), Some(auth)) = (&endpoint, &auth) {
-        endpoint::warn_of_plain_text(endpoint, auth, &headers, section.findings());
+        endpoint::warn_of_plain_text(endpoint, auth, &headers.fixed, section.findings());
     }
     section.finish();
 
@@ -69,7 +78,8 @@ pub(super) fn read(
         delivery: DeliverySettings {
             endpoint: endpoint?.value,
             method,
-            headers,
+            headers: headers.fixed,
+            header_templates: headers.templates,
             auth: auth?,
             request,
             tls,

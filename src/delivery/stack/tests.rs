@@ -20,6 +20,7 @@ fn settings() -> DeliverySettings {
         endpoint: "http://endpoint.example/profiles".parse().unwrap(),
         method: Method::POST,
         headers: HeaderMap::new(),
+        header_templates: Vec::new(),
         auth: AuthSettings::None,
         request: RequestSettings {
             timeout: secs(10),

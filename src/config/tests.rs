@@ -243,6 +243,10 @@ fn custom_headers_are_checked_in_both_forms() {
             "custom_headers: \"Authorization:x\"\n    auth: { strategy: bearer, token: t }",
             "header `Authorization` is what `auth` sets",
         ),
+        (
+            "custom_headers: \"Content-Encoding:br\"\n    request: { compression: zstd }",
+            "header `Content-Encoding` is what `request.compression` sets",
+        ),
     ] {
         let errors = errors(&format!("    {lines}"));
         assert!(errors.contains(message), "{lines}\n{errors}");
@@ -260,6 +264,7 @@ fn what_cannot_work_is_an_error() {
         ("request: { deadline_secs: 1e9 }", "`deadline_secs` cannot be"),
         ("request: { rate_limit_num: 0 }", "`rate_limit_num` cannot be 0"),
         ("request: { classes: { later: [404], refused: [404] } }", "stands in `classes` twice"),
+        ("request: { compression: br }", "`compression` must be `none`, `gzip` or `zstd`"),
         ("state: { type: redis }", "`type` must be `embedded`, not `redis`"),
         ("auth: { strategy: oauth2, grant: password }", "must be `client_credentials`"),
         ("auth: { client_id: a }", "has no `strategy`"),

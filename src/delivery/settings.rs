@@ -47,6 +47,17 @@ pub struct RequestSettings {
     pub retry_after_max: Duration,
     /// Statuses whose class differs from the default.
     pub classes: Classes,
+    /// How bodies are compressed, if they are.
+    pub compression: Option<Coding>,
+}
+
+/// How a body is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// gzip (RFC 1952).
+    Gzip,
+    /// zstd (RFC 8878).
+    Zstd,
 }
 
 /// At most `num` attempts in each `per`, evenly spaced, of which `burst` may go at once.

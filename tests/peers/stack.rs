@@ -39,6 +39,7 @@ fn deliver(nginx: &Nginx, oidc: &Oidc, component: &Arc<Component>) -> (Deliver, 
             },
             retry_after_max: Duration::from_mins(5),
             classes: Classes::default(),
+            compression: None,
         },
         tls: TlsSettings { ca_file: Some(nginx.ca_file()), ..TlsSettings::default() },
     };

@@ -48,6 +48,25 @@ impl Headers {
     }
 }
 
+/// The options that set headers of their own.
+pub(super) struct Others<'a> {
+    pub(super) auth: Option<&'a AuthSettings>,
+    /// Whether bodies are compressed.
+    pub(super) compressed: bool,
+}
+
+impl Others<'_> {
+    /// The option that sets this header.
+    fn which_sets(&self, name: &HeaderName) -> Option<&'static str> {
+        let authenticated = self.auth.is_some_and(|auth| !matches!(auth, AuthSettings::None));
+        match name.as_str() {
+            "authorization" if authenticated => Some("auth"),
+            "content-encoding" if self.compressed => Some("request.compression"),
+            _ => None,
+        }
+    }
+}
+
 /// A header as it was written.
 #[derive(Debug, PartialEq, Eq)]
 struct Written {
@@ -61,16 +80,12 @@ struct Written {
 
 /// Reads `custom_headers` in either form. Values that may be secret are marked as sensitive, and
 /// templates are added to `holes`.
-pub(super) fn read(
-    sink: &mut Section<'_>,
-    auth: Option<&AuthSettings>,
-    holes: &mut Holes,
-) -> Headers {
+pub(super) fn read(sink: &mut Section<'_>, others: &Others<'_>, holes: &mut Holes) -> Headers {
     let mut headers = Headers::default();
     let findings = sink.findings();
     let Some(entry) = sink.take("custom_headers") else { return headers };
     let place = entry.value.place.clone();
-    let mut add = |header: Written, place: &Place| match checked(&header, auth, &headers) {
+    let mut add = |header: Written, place: &Place| match checked(&header, others, &headers) {
         Ok(header) if header.value.names().is_empty() => {
             let value = header.value.literals().concat();
             let mut value = HeaderValue::from_str(&value).expect("the literals were checked");
@@ -113,7 +128,7 @@ pub(super) fn read(
 
 fn checked(
     header: &Written,
-    auth: Option<&AuthSettings>,
+    others: &Others<'_>,
     known: &Headers,
 ) -> Result<HeaderTemplate, (String, String)> {
     let Written { name, value, .. } = header;
@@ -131,9 +146,8 @@ fn checked(
     if OWN.contains(&parsed.as_str()) {
         return problem("is set by the sink itself for each request", "remove it");
     }
-    let authenticated = auth.is_some_and(|auth| !matches!(auth, AuthSettings::None));
-    if parsed == http::header::AUTHORIZATION && authenticated {
-        return problem("is what `auth` sets", "keep one of the two");
+    if let Some(option) = others.which_sets(&parsed) {
+        return problem(&format!("is what `{option}` sets"), "keep one of the two");
     }
     let from_variable = |at| header.variables.iter().any(|range| range.contains(&at));
     let template = Template::parse_around(value, from_variable)

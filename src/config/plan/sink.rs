@@ -3,7 +3,11 @@ use std::sync::Arc;
 use http::Method;
 
 use super::{
-    Located, Section, auth, endpoint, headers, mapping, request, template::Holes, tls, top,
+    Located, Section, auth, endpoint,
+    headers::{self, Others},
+    mapping, request,
+    template::Holes,
+    tls, top,
 };
 use crate::{
     config::problem::{Place, Problem},
@@ -53,10 +57,11 @@ pub(super) fn read(
     let methods = [("post", Method::POST), ("put", Method::PUT), ("patch", Method::PATCH)];
     let method = section.choice("method", &methods).unwrap_or(Method::POST);
     let auth = auth::read(&mut section);
-    let headers = headers::read(&mut section, auth.as_ref(), &mut holes);
+    let mut request = request::read(&mut section);
+    let others = Others { auth: auth.as_ref(), compressed: request.compression.is_some() };
+    let headers = headers::read(&mut section, &others, &mut holes);
     let (state, retain) = state(&mut section);
     let mapping = mapping::read(&mut section, retain);
-    let mut request = request::read(&mut section);
     if let Some(mapping) = &mapping {
         holes.check(mapping, section.findings());
     }

@@ -336,6 +336,7 @@ fn settings(setup: Setup) -> DeliverySettings {
             },
             retry_after_max: secs(300),
             classes,
+            compression: None,
         },
         tls: TlsSettings::default(),
     }

@@ -11,14 +11,14 @@ use std::{
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use profile_http::{
     delivery::{
-        AttemptError, AuthSettings, BackoffSettings, Classes, DeliverySettings, Gate,
+        AttemptError, AuthSettings, BackoffSettings, Classes, Coding, DeliverySettings, Gate,
         IdempotencyKey, ProfileVersion, RateLimitSettings, RateLimiter, RequestSettings,
         TlsSettings, Trail, attempt::AttemptLayer, auth::AuthLayer, compose,
-        concurrency::ConcurrencyLayer, deadline::DeadlineLayer, gate::GateLayer,
-        headers::HeadersLayer, observe::ObserveLayer, rate_limit::RateLimitLayer,
+        compress::CompressLayer, concurrency::ConcurrencyLayer, deadline::DeadlineLayer,
+        gate::GateLayer, headers::HeadersLayer, observe::ObserveLayer, rate_limit::RateLimitLayer,
         retry::RetryLayer, timeout::TimeoutLayer,
     },
     telemetry::Component,
@@ -56,9 +56,10 @@ fn settings() -> DeliverySettings {
     headers.insert("x-tenant", HeaderValue::from_static("acme"));
     headers.insert("x-source", HeaderValue::from_static("cdp"));
     DeliverySettings {
-        endpoint: "http://endpoint.example/profiles".parse().unwrap_or_default(),
+        endpoint: Uri::from_static("http://endpoint.example/profiles").into(),
         method: Method::POST,
         headers,
+        header_templates: Vec::new(),
         auth: AuthSettings::None,
         request: RequestSettings {
             timeout: Duration::from_secs(10),
@@ -73,6 +74,7 @@ fn settings() -> DeliverySettings {
             },
             retry_after_max: Duration::from_mins(5),
             classes: Classes::default(),
+            compression: None,
         },
         tls: TlsSettings::default(),
     }
@@ -82,7 +84,7 @@ fn settings() -> DeliverySettings {
 fn request(settings: &DeliverySettings, body: &Bytes) -> Request<Bytes> {
     let mut request = Request::new(body.clone());
     *request.method_mut() = settings.method.clone();
-    *request.uri_mut() = settings.endpoint.clone();
+    *request.uri_mut() = settings.endpoint.origin().clone();
     let extensions = request.extensions_mut();
     extensions.insert(Trail::default());
     extensions.insert(IdempotencyKey(0x1234_5678));
@@ -142,6 +144,9 @@ fn stack(c: &mut Criterion) {
     let whole = compose(&settings, &gate, &component, auth, NoOp).service;
     measure(c, "stack", &whole);
     measure(c, "observe", &ObserveLayer::new(Arc::clone(&component)).layer(NoOp));
+    for (name, coding) in [("compress gzip", Coding::Gzip), ("compress zstd", Coding::Zstd)] {
+        measure(c, name, &CompressLayer::new(coding).layer(NoOp));
+    }
     measure(c, "deadline", &DeadlineLayer::new(request.deadline).layer(NoOp));
     measure(c, "retry", &retry.layer(NoOp));
     measure(c, "concurrency", &ConcurrencyLayer::new(request.concurrency).layer(NoOp));

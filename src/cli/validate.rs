@@ -70,9 +70,7 @@ fn describe(text: &mut String, sink: &SinkPlan) {
             GrantType::Password { .. } => "with OAuth2 and a user's password",
         },
     };
-    // A query may hold a secret.
-    let endpoint = delivery.endpoint.to_string();
-    let endpoint = endpoint.split('?').next().unwrap_or_default();
+    let endpoint = delivery.endpoint.without_query();
     let mapping = sink.mapping.spec();
     let keys: Vec<_> = mapping.key.iter().map(ToString::to_string).collect();
     let attributes = match &mapping.attributes {

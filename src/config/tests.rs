@@ -1,4 +1,5 @@
 mod auth;
+mod templates;
 
 use std::{
     fs,
@@ -125,7 +126,8 @@ fn the_example_with_every_option_is_read_as_written() {
     let plan = example("every-option.yaml");
     let sink = &plan.sinks[0];
     assert_eq!(sink.title, "Acme CRM");
-    assert_eq!(sink.delivery.endpoint, "http://127.0.0.1:8089/profiles?tenant=acme");
+    let endpoint = sink.delivery.endpoint.fixed().unwrap();
+    assert_eq!(endpoint, "http://127.0.0.1:8089/profiles?tenant=acme");
     assert_eq!(sink.delivery.headers["x-source"], "cdp");
     assert_eq!(sink.mapping.spec().segments[0].namespace.as_deref(), Some("ups"));
     assert_eq!(sink.mapping.spec().strip_prefix.as_deref(), Some("xdm:"));
@@ -240,10 +242,13 @@ fn custom_headers_are_checked_in_both_forms() {
         ("custom_headers: \"Content-Length:1\"", "set by the sink itself"),
         ("custom_headers: { a: \"b\\nc: d\" }", "a header cannot hold"),
         ("custom_headers: { \"a b\": c }", "a name that no header can have"),
-        ("custom_headers: \"a:{person.name}\"", "the same headers are sent with every profile"),
         (
             "custom_headers: \"Authorization:x\"\n    auth: { strategy: bearer, token: t }",
             "header `Authorization` is what `auth` sets",
+        ),
+        (
+            "custom_headers: \"Content-Encoding:br\"\n    request: { compression: zstd }",
+            "header `Content-Encoding` is what `request.compression` sets",
         ),
     ] {
         let errors = errors(&format!("    {lines}"));
@@ -262,6 +267,7 @@ fn what_cannot_work_is_an_error() {
         ("request: { deadline_secs: 1e9 }", "`deadline_secs` cannot be"),
         ("request: { rate_limit_num: 0 }", "`rate_limit_num` cannot be 0"),
         ("request: { classes: { later: [404], refused: [404] } }", "stands in `classes` twice"),
+        ("request: { compression: br }", "`compression` must be `none`, `gzip` or `zstd`"),
         ("state: { type: redis }", "`type` must be `embedded`, not `redis`"),
         ("auth: { client_id: a }", "has no `strategy`"),
         ("auth: { strategy: basic, user: a, token: b }", "`token` belongs to `strategy: bearer`"),

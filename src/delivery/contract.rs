@@ -8,13 +8,14 @@ use std::{
 
 use bytes::Bytes;
 use http::{Request, Response};
-use tower::{Layer, Service, ServiceExt};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 
 use super::{
-    AttemptError, AuthSettings, BackoffSettings, Classes, Gate, RateLimitSettings, RateLimiter,
-    Secret,
+    AttemptError, AuthSettings, BackoffSettings, Classes, Coding, Gate, RateLimitSettings,
+    RateLimiter, Secret,
     attempt::AttemptLayer,
     auth::AuthLayer,
+    compress::CompressLayer,
     concurrency::ConcurrencyLayer,
     deadline::DeadlineLayer,
     gate::GateLayer,
@@ -106,6 +107,10 @@ async fn every_layer_obeys_readiness() {
     let retry = RetryLayer::new(backoff, classes.clone(), Arc::clone(&component));
 
     obeys_readiness("observe", ObserveLayer::new(Arc::clone(&component))).await;
+    let large = |request: Request<Bytes>| request.map(|_| Bytes::from(vec![b'x'; 1 << 17]));
+    let compress = CompressLayer::new(Coding::Gzip);
+    obeys_readiness("compress", compress).await;
+    obeys_readiness("compress", ServiceBuilder::new().map_request(large).layer(compress)).await;
     obeys_readiness("deadline", DeadlineLayer::new(secs(30))).await;
     obeys_readiness("retry", retry).await;
     obeys_readiness("concurrency", ConcurrencyLayer::new(2)).await;

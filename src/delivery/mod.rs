@@ -8,6 +8,7 @@
 
 pub mod attempt;
 pub mod auth;
+pub mod compress;
 pub mod concurrency;
 pub mod deadline;
 pub mod gate;
@@ -37,7 +38,8 @@ pub use gate::{Admission, Gate, GateState, GateStatus, Probe, Reason};
 pub use rate_limit::RateLimiter;
 pub use retry_after::retry_after;
 pub use settings::{
-    AuthSettings, BackoffSettings, DeliverySettings, RateLimitSettings, RequestSettings, Secret,
+    AuthSettings, BackoffSettings, Coding, DeliverySettings, RateLimitSettings, RequestSettings,
+    Secret,
 };
 pub use stack::{Deliver, Stack, StackError, compose, stack, token_transport};
 pub use trail::{IdempotencyKey, ProfileVersion, Trail};

@@ -1,20 +1,25 @@
 use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, Method};
 use secrecy::SecretString;
 
 use super::{Classes, OAuth2Settings};
-use crate::endpoint::TlsSettings;
+use crate::endpoint::{
+    TlsSettings,
+    template::{HeaderTemplate, UrlTemplate},
+};
 
 /// Everything that the stack of one sink is built from, resolved and checked.
 #[derive(Clone, Debug)]
 pub struct DeliverySettings {
     /// Where exports go, query included.
-    pub endpoint: Uri,
+    pub endpoint: UrlTemplate,
     /// `POST`, `PUT` or `PATCH`.
     pub method: Method,
-    /// The custom headers.
+    /// The custom headers that are the same for every profile.
     pub headers: HeaderMap,
+    /// Those that are filled in from the profile.
+    pub header_templates: Vec<HeaderTemplate>,
     /// How requests are authenticated.
     pub auth: AuthSettings,
     /// Time, pace and repetition.
@@ -42,6 +47,17 @@ pub struct RequestSettings {
     pub retry_after_max: Duration,
     /// Statuses whose class differs from the default.
     pub classes: Classes,
+    /// How bodies are compressed, if they are.
+    pub compression: Option<Coding>,
+}
+
+/// How a body is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// gzip (RFC 1952).
+    Gzip,
+    /// zstd (RFC 8878).
+    Zstd,
 }
 
 /// At most `num` attempts in each `per`, evenly spaced, of which `burst` may go at once.

@@ -11,6 +11,7 @@ use super::{
     AttemptError, AuthSettings, DeliverySettings, Gate, OAuth2Settings, RateLimiter,
     attempt::AttemptLayer,
     auth::{AuthError, AuthLayer, TokenSource},
+    compress::CompressLayer,
     concurrency::ConcurrencyLayer,
     deadline::DeadlineLayer,
     gate::GateLayer,
@@ -113,6 +114,9 @@ where
         .layer(BoxCloneSyncService::layer())
         // Outermost, to see what became of the delivery as a whole.
         .layer(ObserveLayer::new(Arc::clone(component)))
+        // Outside the retries, so that a body is compressed once, and outside the deadline: this is
+        // not the endpoint's time.
+        .layer(option_layer(request.compression.map(CompressLayer::new)))
         // Outside the retries, whose pauses count; the wait for the first permit comes before the
         // call and does not.
         .layer(DeadlineLayer::new(request.deadline))

@@ -93,6 +93,11 @@ impl Script {
         self.0.seen.lock().unwrap().last().unwrap().1.clone()
     }
 
+    /// The requests, in their order.
+    pub(crate) fn requests(&self) -> Vec<Request<Bytes>> {
+        self.0.seen.lock().unwrap().iter().map(|(_, request)| request.clone()).collect()
+    }
+
     /// Calls under way.
     pub(crate) fn running(&self) -> usize {
         self.0.running.load(Ordering::Relaxed)

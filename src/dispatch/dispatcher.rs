@@ -13,6 +13,7 @@ use super::{
     letter,
     outcome::{Decided, Outcomes, describe},
     probes::Probes,
+    target::ExportError,
 };
 use crate::{
     clock::{Clock, Micros},
@@ -199,7 +200,7 @@ impl<S: Store> Work<S> {
         let exporter = &self.dispatcher.exporter;
         let export = match exporter.export(&claim.known, claim.version, claim.confirmed) {
             Ok(export) => export,
-            Err(error) => return self.bury(claim, error.to_string()),
+            Err(error) => return self.bury(claim, &error),
         };
         let request = exporter.request(&export, &trail);
         let finish = Finished::new(claim, &export, trail);
@@ -210,16 +211,16 @@ impl<S: Store> Work<S> {
     }
 
     /// Makes a dead letter of what cannot be rendered.
-    fn bury(&mut self, claim: &Claim, reason: String) {
+    fn bury(&mut self, claim: &Claim, error: &ExportError) {
         let metrics = &self.dispatcher.metrics;
-        metrics.errors("render_failed", "processing").inc();
-        tracing::error!(
+        metrics.errors(error.kind(), "processing").inc();
+        tracing::warn!(
             sink = metrics.name(),
             profile = %claim.id,
-            reason,
-            "what is kept of a profile cannot be exported"
+            reason = error.to_string(),
+            "a profile cannot be exported; a dead letter until something relevant changes"
         );
-        let letter = letter::unrenderable(claim, reason, self.dispatcher.clock.now());
+        let letter = letter::unrenderable(claim, error.to_string(), self.dispatcher.clock.now());
         let outcome = Outcome::Refused(Arc::new(letter));
         let settled = Settled { id: claim.id, version: claim.version, outcome, unknown: false };
         let store = self.dispatcher.store.clone();

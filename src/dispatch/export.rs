@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, Uri};
+use http::{Method, Request, Response};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::target::{ExportError, Target, Targets};
 use crate::{
     clock::Micros,
     delivery::{AttemptError, DeliverySettings, IdempotencyKey, ProfileVersion, Trail},
-    profile::{Invalid, Known, MappedAt, Mapping, ProfileId, ProfileKey},
+    endpoint::template::UrlTemplate,
+    profile::{Known, MappedAt, Mapping, ProfileId, ProfileKey},
     store::Claim,
 };
 
@@ -19,7 +21,8 @@ pub struct Exporter {
     mapping: Arc<Mapping>,
     mapped_at: Arc<MappedAt>,
     store_id: u128,
-    endpoint: Uri,
+    endpoint: UrlTemplate,
+    targets: Targets,
     method: Method,
 }
 
@@ -36,13 +39,6 @@ pub struct Export {
     pub key: IdempotencyKey,
 }
 
-/// Where an export goes. Exports of one target may share a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// The URL.
-    pub uri: Uri,
-}
-
 impl Exporter {
     /// An exporter for a sink. `mapped_at` and `store_id` are those of its store: when its segments
     /// were mapped, and the random number that goes into idempotency keys.
@@ -52,22 +48,28 @@ impl Exporter {
         store_id: u128,
         settings: &DeliverySettings,
     ) -> Self {
+        let targets = Targets::new(settings, &mapping);
         let (endpoint, method) = (settings.endpoint.clone(), settings.method.clone());
-        Self { mapping, mapped_at, store_id, endpoint, method }
+        Self { mapping, mapped_at, store_id, endpoint, targets, method }
     }
 
     /// Where exports go.
-    pub fn endpoint(&self) -> &Uri {
+    pub fn endpoint(&self) -> &UrlTemplate {
         &self.endpoint
     }
 
     /// What is sent of `version` of a profile.
     ///
-    /// Fails if what is kept of it cannot be read.
-    pub fn export(&self, known: &Known, version: u64, confirmed: u64) -> Result<Export, Invalid> {
+    /// Fails if what is kept of it cannot be read, or a template cannot be filled in from it.
+    pub fn export(
+        &self,
+        known: &Known,
+        version: u64,
+        confirmed: u64,
+    ) -> Result<Export, ExportError> {
+        let target = self.targets.of(known)?;
         let mut body = Vec::with_capacity(known.document.len() + 512);
         self.mapping.export(known, confirmed, &self.mapped_at, &mut body)?;
-        let target = Target { uri: self.endpoint.clone() };
         let key = idempotency_key(self.store_id, &known.key, version);
         Ok(Export { target, body: body.into(), version, key })
     }
@@ -77,6 +79,9 @@ impl Exporter {
         let mut request = Request::new(export.body.clone());
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = export.target.uri.clone();
+        for (name, value) in &export.target.headers {
+            request.headers_mut().insert(name, value.clone());
+        }
         request.extensions_mut().insert(export.key);
         request.extensions_mut().insert(ProfileVersion(export.version));
         request.extensions_mut().insert(trail.clone());

@@ -9,8 +9,10 @@ mod export;
 mod letter;
 mod outcome;
 mod probes;
+mod target;
 #[cfg(test)]
 mod tests;
 
 pub use dispatcher::{Dispatcher, Phase};
-pub use export::{Export, Exporter, Target, idempotency_key};
+pub use export::{Export, Exporter, idempotency_key};
+pub use target::{ExportError, Target};

@@ -1,10 +1,11 @@
 //! The wire: one request in, one whole answer out, over hyper and rustls.
 //!
 //! [`Transport`] is a Tower service that knows nothing of profiles, retries or tokens; those are
-//! layers above it.
+//! layers above it. [`template`] makes URLs and headers that are filled in for each request.
 
 mod client;
 mod error;
+pub mod template;
 pub mod tls;
 
 #[cfg(test)]

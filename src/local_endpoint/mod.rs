@@ -8,7 +8,8 @@
 //! | `GET /_stats` | the [`Report`] as JSON |
 //! | `GET` or `PUT /_control` | the [`Behaviour`] as JSON |
 //!
-//! It checks what it receives: of one profile the versions never go back.
+//! Bodies may come with `Content-Encoding` gzip, zstd or deflate. It checks what it receives: of one
+//! profile the versions never go back.
 
 mod answer;
 mod behaviour;

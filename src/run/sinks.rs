@@ -97,7 +97,7 @@ impl Prepared {
         let inputs = sink.inputs.clone();
         let shown = Shown {
             title: sink.title.clone(),
-            endpoint: without_query(dispatcher.exporter.endpoint()),
+            endpoint: dispatcher.exporter.endpoint().without_query(),
             store_dir: canonical(plan.store_dir(sink)),
         };
         let sink = Sink::new(mapping, store.clone(), metrics.clone());
@@ -108,7 +108,7 @@ impl Prepared {
         let Self { name, inputs, shown, sink, store, dispatcher, metrics } = self;
         let (gate, clock) = (dispatcher.gate.clone(), dispatcher.clock.clone());
         let endpoint = dispatcher.exporter.endpoint();
-        let host = endpoint.authority().map_or("", |authority| authority.as_str());
+        let host = endpoint.origin().authority().map_or("", |authority| authority.as_str());
         // The query may hold a secret.
         tracing::info!(sink = name, host, path = endpoint.path(), "delivering");
         let (phase, orders) = watch::channel(Phase::Run);
@@ -189,12 +189,6 @@ impl Running {
         );
         self.store.stop().await.map_err(|error| RunError::Store { sink: self.name, error })
     }
-}
-
-/// A URL but for its query, which may hold a secret.
-fn without_query(url: &http::Uri) -> String {
-    let text = url.to_string();
-    text.split('?').next().unwrap_or_default().to_owned()
 }
 
 /// The one name of a directory, by which the commands know that they talk of the same.

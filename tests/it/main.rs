@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something does not hold")]
 
 mod support;
+mod templates;
 
 mod crash;
 mod demo;

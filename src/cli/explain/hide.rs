@@ -4,7 +4,7 @@ use profile_http::delivery::AuthSettings;
 use super::explanation::Header;
 
 /// What stands for something that is not shown.
-const HIDDEN: &str = "<hidden>";
+pub(super) const HIDDEN: &str = "<hidden>";
 
 /// The URL without the values of its query: any of them may be a key, whatever its name.
 pub(super) fn url(url: &Uri) -> String {

@@ -8,7 +8,7 @@ use profile_http::{
     delivery::{
         AttemptError, AuthSettings, Deliver, Gate, Secret, Trail, auth::AuthLayer, compose,
     },
-    dispatch::Exporter,
+    dispatch::{ExportError, Exporter},
     profile::{Mapping, ProfileId, Projected},
     record::Record,
     store::{
@@ -114,6 +114,7 @@ impl Rehearsal {
             changes: Changes::default(),
             compared_with: None,
             version_missing: projected.version_missing,
+            unrenderable: None,
             request: None,
         };
         let former = self.former.get(&projected.id);
@@ -134,12 +135,16 @@ impl Rehearsal {
         }
         let mut body = former.and_then(|former| former.body.clone());
         if let Verdict::Changed(triggers) = verdict {
-            let request = self.deliver().await?;
-            if let Some(former) = self.former.get(&projected.id) {
-                explanation.changes.name(triggers, &mapping, former, &record.json, request.body());
+            match self.deliver().await? {
+                Ok((request, sent)) => {
+                    if let Some(former) = self.former.get(&projected.id) {
+                        explanation.changes.name(triggers, &mapping, former, &record.json, &sent);
+                    }
+                    explanation.request = Some(self.shown(&request, &sent)?);
+                    body = Some(sent);
+                }
+                Err(unrenderable) => explanation.unrenderable = Some(unrenderable.to_string()),
             }
-            explanation.request = Some(self.shown(&request)?);
-            body = Some(request.into_body());
         }
         let former = Former { place, record: record.json.clone(), memberships, body };
         self.former.insert(projected.id, former);
@@ -169,26 +174,35 @@ impl Rehearsal {
         Ok(verdicts.pop().expect("each update gets a verdict"))
     }
 
-    /// Sends what is due through the stack, and returns the request as it came out of it.
-    async fn deliver(&mut self) -> Result<Request<Bytes>, Failure> {
+    /// Sends what is due through the stack. Returns the request as it came out of it and the
+    /// profile JSON that it carries, in whatever form.
+    async fn deliver(&mut self) -> Result<Result<(Request<Bytes>, Bytes), ExportError>, Failure> {
         let claims = self.store.claim(1).await.map_err(|error| failed(&error))?;
         let [Claim { id, version, confirmed, known, .. }] = &claims.ready[..] else {
             return Err(Failure::of("what has changed is not due; this is a fault of the program"));
         };
-        let export = self.exporter.export(known, *version, *confirmed).map_err(Failure::of)?;
-        let request = self.exporter.request(&export, &Trail::default());
-        self.stack.clone().oneshot(request).await.map_err(Failure::of)?;
-        let settled =
-            Settled { id: *id, version: *version, outcome: Outcome::Delivered, unknown: false };
+        let export = self.exporter.export(known, *version, *confirmed);
+        let outcome = match &export {
+            Ok(export) => {
+                let request = self.exporter.request(export, &Trail::default());
+                self.stack.clone().oneshot(request).await.map_err(Failure::of)?;
+                Outcome::Delivered
+            }
+            Err(error) => Outcome::Refused(Arc::new(error.dead_letter(*version, self.clock.now()))),
+        };
+        let settled = Settled { id: *id, version: *version, outcome, unknown: false };
         self.store.settle(vec![settled]).await.map_err(|error| failed(&error))?;
-        Ok(self.sent.try_recv().expect("what was delivered has come out of the stack"))
+        Ok(export.map(|export| {
+            let request = self.sent.try_recv();
+            (request.expect("what was delivered has come out of the stack"), export.body)
+        }))
     }
 
-    fn shown(&self, request: &Request<Bytes>) -> Result<Sent, Failure> {
-        let body = String::from_utf8_lossy(request.body()).into_owned();
+    fn shown(&self, request: &Request<Bytes>, body: &Bytes) -> Result<Sent, Failure> {
+        let body = String::from_utf8_lossy(body).into_owned();
         Ok(Sent {
             method: request.method().to_string(),
-            url: hide::url(request.uri()),
+            url: self.exporter.endpoint().shown(Some(request.uri()), hide::HIDDEN),
             headers: hide::headers(request.headers(), &self.auth),
             body: RawValue::from_string(body).map_err(Failure::of)?,
         })

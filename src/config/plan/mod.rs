@@ -14,6 +14,7 @@ mod request;
 mod section;
 mod sink;
 mod source;
+mod template;
 mod tls;
 mod top;
 

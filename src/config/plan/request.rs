@@ -3,7 +3,7 @@ use std::{num::NonZeroU32, time::Duration};
 use super::{Located, Section};
 use crate::{
     config::{problem::Problem, written::Value},
-    delivery::{BackoffSettings, Classes, RateLimitSettings, RequestSettings},
+    delivery::{BackoffSettings, Classes, Coding, RateLimitSettings, RequestSettings},
 };
 
 /// Reads `request`.
@@ -21,6 +21,7 @@ pub(super) fn read(sink: &mut Section<'_>) -> RequestSettings {
         },
         retry_after_max: Duration::from_mins(5),
         classes: Classes::default(),
+        compression: None,
     };
     let Some(mut section) = sink.section("request") else { return settings };
     let timeout = times(&mut section, &mut settings);
@@ -32,6 +33,8 @@ pub(super) fn read(sink: &mut Section<'_>) -> RequestSettings {
         settings.retry.attempts = attempts;
     }
     settings.classes = classes(&mut section);
+    let codings = [("none", None), ("gzip", Some(Coding::Gzip)), ("zstd", Some(Coding::Zstd))];
+    settings.compression = section.choice("compression", &codings).flatten();
     if settings.deadline < settings.timeout {
         let place = timeout.map_or(section.place().clone(), |timeout| timeout.place);
         section.findings().warn(

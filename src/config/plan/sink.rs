@@ -3,7 +3,10 @@ use std::sync::Arc;
 use http::Method;
 
 use super::{
-    Located, Section, auth, dead_letters, endpoint, governance, headers, hosted, mapping, request,
+    Located, Section, auth, dead_letters, endpoint, governance,
+    headers::{self, Others},
+    hosted, mapping, request,
+    template::Holes,
     tls, top,
 };
 use crate::{
@@ -50,20 +53,28 @@ pub(super) fn read(
     let title = section.get::<String>("name").unwrap_or_else(|| name.clone());
     let description = section.get::<String>("description");
 
-    let endpoint = endpoint::read(&mut section);
+    let mut holes = Holes::default();
+    let endpoint = endpoint::read(&mut section, &mut holes);
     let methods = [("post", Method::POST), ("put", Method::PUT), ("patch", Method::PATCH)];
     let method = section.choice("method", &methods).unwrap_or(Method::POST);
     let auth_place = section.peek("auth").map(|entry| entry.key_place.clone());
     let auth = auth::read(&mut section);
-    let headers = headers::read(&mut section, auth.as_ref());
+    let mut request = request::read(&mut section);
+    let others = Others { auth: auth.as_ref(), compressed: request.compression.is_some() };
+    let headers = headers::read(&mut section, &others, &mut holes);
     let (state, retain) = state(&mut section);
     let mut labelled = Some(Vec::new());
     let mapping = mapping::read(&mut section, retain, &mut labelled);
     governance::check(&mut section, labelled.as_deref());
-    let request = request::read(&mut section);
+    if let Some(mapping) = &mapping {
+        holes.check(mapping, section.findings());
+    }
+    if endpoint.as_ref().is_some_and(|endpoint| endpoint.value.fixed().is_none()) {
+        request.classes = request.classes.for_templated_url();
+    }
     let tls = tls::read(&mut section);
     if let (Some(endpoint), Some(auth)) = (&endpoint, &auth) {
-        endpoint::warn_of_plain_text(endpoint, auth, &headers, section.findings());
+        endpoint::warn_of_plain_text(endpoint, auth, &headers.fixed, section.findings());
     }
     if let (Some(place), Some(auth)) = (&auth_place, &auth) {
         auth::warn_of_late_tokens(place, auth, request.deadline, section.findings());
@@ -79,7 +90,8 @@ pub(super) fn read(
         delivery: DeliverySettings {
             endpoint: endpoint?.value,
             method,
-            headers,
+            headers: headers.fixed,
+            header_templates: headers.templates,
             auth: auth?,
             request,
             tls,

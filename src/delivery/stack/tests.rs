@@ -10,7 +10,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::delivery::{
-    Admission, AuthSettings, BackoffSettings, Classes, IdempotencyKey, ProfileVersion,
+    Admission, AuthSettings, BackoffSettings, Classes, Coding, IdempotencyKey, ProfileVersion,
     RateLimitSettings, Reason, RequestSettings, TlsSettings, Trail,
     test_support::{Script, answer, answer_with, millis, request, request_with, secs, status},
 };
@@ -20,6 +20,7 @@ pub(in crate::delivery) fn settings() -> DeliverySettings {
         endpoint: "http://endpoint.example/profiles".parse().unwrap(),
         method: Method::POST,
         headers: HeaderMap::new(),
+        header_templates: Vec::new(),
         auth: AuthSettings::None,
         request: RequestSettings {
             timeout: secs(10),
@@ -30,6 +31,7 @@ pub(in crate::delivery) fn settings() -> DeliverySettings {
             retry: BackoffSettings { attempts: 3, initial: millis(200), max_duration: secs(10) },
             retry_after_max: secs(300),
             classes: Classes::default(),
+            compression: None,
         },
         tls: TlsSettings::default(),
     }
@@ -143,6 +145,22 @@ async fn a_delivery_that_is_dropped_frees_permit_and_socket() {
     assert!(timeout(secs(1), rig.service.clone().oneshot(request())).await.is_err());
     assert_eq!(rig.script.running(), 0);
     timeout(millis(1), rig.service.oneshot(request())).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_is_compressed_once_for_all_attempts() {
+    let mut settings = settings();
+    settings.request.compression = Some(Coding::Zstd);
+    let rig = rig(&settings, Script::of([answer(503), answer(503)]));
+    let request = request().map(|_| Bytes::from(vec![b'x'; 1_000]));
+    assert_eq!(status(&rig.service.oneshot(request).await), 200);
+    let sent = rig.script.requests();
+    assert_eq!(sent.len(), 3);
+    assert!(sent[0].body().len() < 100);
+    let first = sent[0].body().as_ptr();
+    assert!(sent.iter().all(|sent| sent.body().as_ptr() == first));
+    assert!(sent.iter().all(|sent| sent.headers()["content-encoding"] == "zstd"));
+    assert!(sent.iter().all(|sent| sent.headers()["content-type"] == "application/json"));
 }
 
 #[tokio::test]

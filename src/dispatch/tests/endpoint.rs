@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use serde_json::Value;
 use tokio::{
     sync::watch,
@@ -57,6 +57,8 @@ pub(super) struct Call {
     pub(super) name: String,
     pub(super) version: u64,
     pub(super) idempotency_key: String,
+    pub(super) url: String,
+    pub(super) headers: HeaderMap,
     pub(super) body: Value,
     /// Whether the endpoint took it, or may have for all that its sender can know.
     pub(super) taken: bool,
@@ -169,6 +171,8 @@ impl Service<Request<Bytes>> for Endpoint {
             name: body["name"].as_str().unwrap().to_owned(),
             version: header("profile-version").parse().unwrap(),
             idempotency_key: header("idempotency-key"),
+            url: request.uri().to_string(),
+            headers: request.headers().clone(),
             body,
             taken: false,
         };

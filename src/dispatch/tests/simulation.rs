@@ -42,6 +42,7 @@ async fn simulate(seed: u64, former: Option<Rig>) -> Rig {
         repetitions: random.u32(0..3),
         segment: true,
         slow_store: true,
+        templated: false,
     };
     let sickness = [10, 40, 80, 100][random.usize(0..4)];
     let mut answers = random.fork();

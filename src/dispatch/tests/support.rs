@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
@@ -24,6 +24,7 @@ use crate::{
         test_support::{millis, secs},
     },
     dispatch::{Dispatcher, Exporter, Phase},
+    endpoint::template::{HeaderTemplate, Template},
     profile::{Attributes, Mapping, MappingSpec, ProfileId, Removed, Retain, SegmentSpec, When},
     store::{
         Claims, Counts, DeadLetter, InvalidRecord, Settled, Store, StoreError, Update, Verdict,
@@ -107,6 +108,8 @@ pub(super) struct Setup {
     pub(super) segment: bool,
     /// Whether calls to the store take a few turns.
     pub(super) slow_store: bool,
+    /// Whether each profile's name is part of its URL, and a header.
+    pub(super) templated: bool,
 }
 
 impl Default for Setup {
@@ -118,6 +121,7 @@ impl Default for Setup {
             repetitions: 0,
             segment: false,
             slow_store: false,
+            templated: false,
         }
     }
 }
@@ -303,10 +307,21 @@ fn settings(setup: Setup) -> DeliverySettings {
         per: secs(1),
         burst: setup.burst.try_into().unwrap(),
     });
+    let endpoint = "http://endpoint.example/profiles";
+    let (endpoint, header, classes) = if setup.templated {
+        let name = HeaderName::from_static("x-name");
+        let value = Template::parse("name {name}").unwrap();
+        let header = HeaderTemplate { name, value, sensitive: false };
+        let classes = Classes::default().for_templated_url();
+        (format!("{endpoint}/{{name}}"), Some(header), classes)
+    } else {
+        (endpoint.to_owned(), None, Classes::default())
+    };
     DeliverySettings {
-        endpoint: "http://endpoint.example/profiles".parse().unwrap(),
+        endpoint: endpoint.parse().unwrap(),
         method: Method::POST,
         headers: HeaderMap::new(),
+        header_templates: header.into_iter().collect(),
         auth: AuthSettings::None,
         request: RequestSettings {
             timeout: secs(10),
@@ -320,7 +335,8 @@ fn settings(setup: Setup) -> DeliverySettings {
                 max_duration: secs(10),
             },
             retry_after_max: secs(300),
-            classes: Classes::default(),
+            classes,
+            compression: None,
         },
         tls: TlsSettings::default(),
     }

@@ -40,7 +40,7 @@ pub(super) fn refused(finished: &Finished, before: &str, now: Micros) -> DeadLet
 }
 
 /// The letter of a version of which no request can be made.
-pub(super) fn unrenderable(claim: &Claim, reason: String, now: Micros) -> DeadLetter {
+pub fn unrenderable(claim: &Claim, reason: String, now: Micros) -> DeadLetter {
     DeadLetter {
         kind: LetterKind::Unrenderable,
         version: claim.version,

@@ -15,4 +15,5 @@ mod tests;
 
 pub use dispatcher::{Dispatcher, Phase};
 pub use export::{Export, Exporter, idempotency_key};
+pub use letter::unrenderable;
 pub use target::{ExportError, Target};

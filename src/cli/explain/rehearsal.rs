@@ -8,7 +8,7 @@ use profile_http::{
     delivery::{
         AttemptError, AuthSettings, Deliver, Gate, Secret, Trail, auth::AuthLayer, compose,
     },
-    dispatch::{ExportError, Exporter},
+    dispatch::{ExportError, Exporter, unrenderable},
     profile::{Mapping, ProfileId, Projected},
     record::Record,
     store::{
@@ -178,7 +178,7 @@ impl Rehearsal {
     /// profile JSON that it carries, in whatever form.
     async fn deliver(&mut self) -> Result<Result<(Request<Bytes>, Bytes), ExportError>, Failure> {
         let claims = self.store.claim(1).await.map_err(|error| failed(&error))?;
-        let [Claim { id, version, confirmed, known, .. }] = &claims.ready[..] else {
+        let [claim @ Claim { id, version, confirmed, known, .. }] = &claims.ready[..] else {
             return Err(Failure::of("what has changed is not due; this is a fault of the program"));
         };
         let export = self.exporter.export(known, *version, *confirmed);
@@ -188,7 +188,10 @@ impl Rehearsal {
                 self.stack.clone().oneshot(request).await.map_err(Failure::of)?;
                 Outcome::Delivered
             }
-            Err(error) => Outcome::Refused(Arc::new(error.dead_letter(*version, self.clock.now()))),
+            Err(error) => {
+                let letter = unrenderable(claim, error.to_string(), self.clock.now());
+                Outcome::Refused(Arc::new(letter))
+            }
         };
         let settled = Settled { id: *id, version: *version, outcome, unknown: false };
         self.store.settle(vec![settled]).await.map_err(|error| failed(&error))?;

@@ -1,3 +1,5 @@
+mod looking_after;
+
 use std::{
     fs,
     path::{Path, PathBuf},

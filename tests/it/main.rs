@@ -4,7 +4,10 @@
 
 mod support;
 
+mod api;
+mod console;
 mod crash;
+mod dead_letters;
 mod demo;
 mod explain;
 mod gate;

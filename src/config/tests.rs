@@ -1,5 +1,6 @@
 mod auth;
 mod templates;
+mod looking_after;
 
 use std::{
     fs,

@@ -31,13 +31,14 @@ mod contract;
 pub(crate) mod test_support;
 
 pub use class::{Class, Classes};
+pub use concurrency::ConcurrencyLimit;
 pub use error::{AttemptError, TokenError};
 pub use gate::{Admission, Gate, GateState, GateStatus, Probe, Reason};
 pub use rate_limit::RateLimiter;
 pub use retry_after::retry_after;
 pub use settings::{
-    AuthSettings, BackoffSettings, ClientAuth, DeliverySettings, OAuth2Settings, RateLimitSettings,
-    RequestSettings, Secret,
+    AuthSettings, BackoffSettings, ClientAuth, ConcurrencySettings, DeliverySettings,
+    OAuth2Settings, RateLimitSettings, RequestSettings, Secret,
 };
 pub use stack::{Deliver, Stack, StackError, compose, stack, token_transport};
 pub use trail::{IdempotencyKey, ProfileVersion, Trail};

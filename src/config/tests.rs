@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::{ConfigErrors, Env, Plan, SourceKind, load};
 use crate::store::embedded::SyncMode;
 use crate::{
-    delivery::{AuthSettings, ClientAuth, OAuth2Settings, Secret, TlsVersion},
+    delivery::{AuthSettings, ClientAuth, ConcurrencySettings, OAuth2Settings, Secret, TlsVersion},
     profile::{Attributes, Removed, Retain, When},
 };
 
@@ -79,9 +79,15 @@ fn oauth2(plan: &Plan) -> &OAuth2Settings {
 /// The client's secret, which is written in the configuration.
 fn secret(oauth2: &OAuth2Settings) -> &str {
     match &oauth2.client_auth {
-        ClientAuth::Body { secret: Secret::Text(text) }
-        | ClientAuth::Basic { secret: Secret::Text(text), .. } => text.expose_secret(),
-        other => panic!("{other:?}"),
+        ClientAuth::Body { secret } | ClientAuth::Basic { secret, .. } => text(secret),
+        ClientAuth::PrivateKeyJwt(_) => panic!("there is no secret"),
+    }
+}
+
+fn text(secret: &Secret) -> &str {
+    match secret {
+        Secret::Text(text) => text.expose_secret(),
+        Secret::File(path) => panic!("{path:?}"),
     }
 }
 
@@ -112,7 +118,8 @@ fn what_is_left_out_has_the_documented_default() {
         [request.timeout, request.connect_timeout, request.deadline, request.retry_after_max],
         [secs(10.0), secs(5.0), secs(30.0), secs(300.0)]
     );
-    assert_eq!((request.concurrency, request.rate_limit), (16, None));
+    assert_eq!(request.concurrency, ConcurrencySettings::Adaptive { max: 200 });
+    assert_eq!((request.rate_limit, request.honour_rate_limit_headers), (None, true));
     let retry = &request.retry;
     assert_eq!((retry.attempts, retry.initial, retry.max_duration), (3, secs(0.2), secs(10.0)));
     let mapping = sink.mapping.spec();
@@ -157,7 +164,7 @@ fn a_variable_stands_for_a_number_or_a_boolean_where_one_is_wanted() {
     let plan = yaml(&with(lines), &[("T", "2.5"), ("V", "false")]).unwrap();
     let delivery = &plan.sinks[0].delivery;
     assert_eq!(delivery.request.timeout, Duration::from_millis(2500));
-    assert_eq!(delivery.request.concurrency, 7);
+    assert_eq!(delivery.request.concurrency, ConcurrencySettings::Fixed(7));
     assert!(delivery.tls.skip_verification);
 }
 
@@ -263,7 +270,22 @@ fn custom_headers_are_checked_in_both_forms() {
 fn what_cannot_work_is_an_error() {
     for (lines, message) in [
         ("query: { a: 1 }\n    http_endpoint: x", "`http_endpoint` stands here twice"),
-        ("request: { concurrency: adaptive }", "must be a number of requests"),
+        ("request: { concurrency: adaptiv }", "must be `adaptive` or a number of requests"),
+        ("request: { concurrency: 0 }", "`concurrency` cannot be 0"),
+        ("request: { concurrency: 5000 }", "`concurrency` cannot be 5000"),
+        ("request: { concurrency: 2.5 }", "must be `adaptive` or a number of requests"),
+        ("request: { max_concurrency: 0 }", "`max_concurrency` cannot be 0"),
+        (
+            "request: { concurrency: 8, max_concurrency: 9 }",
+            "`max_concurrency` bounds nothing where `concurrency` is a number",
+        ),
+        ("request: { rate_limit_num: 1000001 }", "`rate_limit_num` cannot be 1000001"),
+        ("request: { rate_limit_num: 1, rate_limit_burst: 0 }", "`rate_limit_burst` cannot be 0"),
+        (
+            "request: { rate_limit_num: 1, rate_limit_duration_secs: 0 }",
+            "`rate_limit_duration_secs` cannot be 0",
+        ),
+        ("request: { honour_rate_limit_headers: 1 }", "must be `true` or `false`"),
         ("request: { timeout_secs: 0 }", "`timeout_secs` cannot be 0"),
         ("request: { deadline_secs: 1e9 }", "`deadline_secs` cannot be"),
         ("request: { rate_limit_num: 0 }", "`rate_limit_num` cannot be 0"),

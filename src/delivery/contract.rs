@@ -23,7 +23,7 @@ use super::{
     observe::ObserveLayer,
     rate_limit::RateLimitLayer,
     retry::RetryLayer,
-    test_support::{Script, answer, millis, request, secs},
+    test_support::{Script, answer, at_once, millis, request, secs},
     timeout::TimeoutLayer,
 };
 use crate::telemetry::Component;
@@ -104,6 +104,9 @@ async fn every_layer_obeys_readiness() {
         burst: 1.try_into().unwrap(),
     };
     let bearer = AuthSettings::Bearer { token: Secret::Text("token".into()) };
+    let learning = RateLimitLayer::new(RateLimiter::unlimited())
+        .learning(classes.clone(), &component)
+        .heeding_headers(secs(300));
     let retry = RetryLayer::new(backoff, classes.clone(), Arc::clone(&component));
 
     obeys_readiness("observe", ObserveLayer::new(Arc::clone(&component))).await;
@@ -113,13 +116,17 @@ async fn every_layer_obeys_readiness() {
     obeys_readiness("compress", ServiceBuilder::new().map_request(large).layer(compress)).await;
     obeys_readiness("deadline", DeadlineLayer::new(secs(30))).await;
     obeys_readiness("retry", retry).await;
-    obeys_readiness("concurrency", ConcurrencyLayer::new(2)).await;
+    obeys_readiness("concurrency", ConcurrencyLayer::new(at_once(2))).await;
     obeys_readiness("rate_limit", RateLimitLayer::new(RateLimiter::new(pace))).await;
+    obeys_readiness("a pace that learns", learning).await;
     obeys_readiness("gate", GateLayer::new(&gate, classes)).await;
     obeys_readiness("timeout", TimeoutLayer::new(secs(10))).await;
     obeys_readiness("headers", HeadersLayer::new(http::HeaderMap::new())).await;
     obeys_readiness("auth", AuthLayer::new(&bearer, None).unwrap()).await;
+    let reporting = AttemptLayer::new(Arc::clone(&component));
+    let reporting = reporting.reporting_to(at_once(2), Classes::default());
     obeys_readiness("attempt", AttemptLayer::new(component)).await;
+    obeys_readiness("an attempt that is reported", reporting).await;
 }
 
 #[tokio::test]

@@ -33,13 +33,14 @@ pub(crate) mod test_support;
 
 pub use auth::{AssertionSettings, ClientAuth, GrantType, JwtAlgorithm, OAuth2Settings};
 pub use class::{Class, Classes};
+pub use concurrency::ConcurrencyLimit;
 pub use error::{AttemptError, TokenError};
 pub use gate::{Admission, Gate, GateState, GateStatus, Probe, Reason};
 pub use rate_limit::RateLimiter;
 pub use retry_after::retry_after;
 pub use settings::{
-    AuthSettings, BackoffSettings, Coding, DeliverySettings, RateLimitSettings, RequestSettings,
-    Secret,
+    AuthSettings, BackoffSettings, Coding, ConcurrencySettings, DeliverySettings,
+    RateLimitSettings, RequestSettings, Secret,
 };
 pub use stack::{Deliver, Stack, StackError, compose, stack, token_transport};
 pub use trail::{IdempotencyKey, ProfileVersion, Trail};

@@ -38,9 +38,11 @@ pub struct RequestSettings {
     /// Time of the whole delivery from when the first attempt may be sent.
     pub deadline: Duration,
     /// Requests at once.
-    pub concurrency: usize,
+    pub concurrency: ConcurrencySettings,
     /// The pace that is kept, if there is one.
     pub rate_limit: Option<RateLimitSettings>,
+    /// Whether what answers say about the quota that is left slows the sink.
+    pub honour_rate_limit_headers: bool,
     /// Repetition inside the stack.
     pub retry: BackoffSettings,
     /// The longest `Retry-After` that is heeded.
@@ -58,6 +60,28 @@ pub enum Coding {
     Gzip,
     /// zstd (RFC 8878).
     Zstd,
+}
+
+/// How many attempts may be under way at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConcurrencySettings {
+    /// So many.
+    Fixed(usize),
+    /// As many as the endpoint bears.
+    Adaptive {
+        /// But never more than this.
+        max: usize,
+    },
+}
+
+impl ConcurrencySettings {
+    /// The most attempts that are ever under way at once.
+    pub fn most(self) -> usize {
+        match self {
+            Self::Fixed(limit) => limit,
+            Self::Adaptive { max } => max,
+        }
+    }
 }
 
 /// At most `num` attempts in each `per`, evenly spaced, of which `burst` may go at once.

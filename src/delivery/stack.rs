@@ -8,7 +8,8 @@ use tower::{
 };
 
 use super::{
-    AttemptError, AuthSettings, DeliverySettings, Gate, OAuth2Settings, RateLimiter,
+    AttemptError, AuthSettings, ConcurrencyLimit, DeliverySettings, Gate, OAuth2Settings,
+    RateLimiter,
     attempt::AttemptLayer,
     auth::{AuthError, AuthLayer, TokenSource},
     compress::CompressLayer,
@@ -42,8 +43,10 @@ pub struct Stack {
     /// Delivers one export. Each delivery needs a clone of its own, which must be called soon after
     /// it has become ready.
     pub service: Deliver,
-    /// The slots that are left, where a pace is to be kept.
-    pub rate: Option<RateLimiter>,
+    /// How many attempts may be under way at once.
+    pub limit: ConcurrencyLimit,
+    /// The pace that is kept.
+    pub rate: RateLimiter,
     /// The deliveries that pause before another attempt.
     pub pauses: Pauses,
 }
@@ -71,7 +74,8 @@ pub fn stack(
     component: &Arc<Component>,
 ) -> Result<Stack, StackError> {
     let request = &settings.request;
-    let transport = Transport::new(&settings.tls, request.connect_timeout, request.concurrency)?;
+    let transport =
+        Transport::new(&settings.tls, request.connect_timeout, request.concurrency.most())?;
     let tokens = match &settings.auth {
         AuthSettings::OAuth2(oauth2) => {
             let transport = token_transport(oauth2)?;
@@ -106,9 +110,18 @@ where
 {
     let request = &settings.request;
     let classes = &request.classes;
-    let rate = request.rate_limit.map(RateLimiter::new);
+    let limit = ConcurrencyLimit::new(request.concurrency, component);
+    // After a closure the endpoint is met by a few attempts first.
+    gate.restarts(limit.clone());
+    let rate = request.rate_limit.map_or_else(RateLimiter::unlimited, RateLimiter::new);
+    let mut pace = RateLimitLayer::new(rate.clone()).learning(classes.clone(), component);
+    if request.honour_rate_limit_headers {
+        pace = pace.heeding_headers(request.retry_after_max);
+    }
     let retry = RetryLayer::new(request.retry, classes.clone(), Arc::clone(component));
     let pauses = retry.pauses();
+    let attempt = AttemptLayer::new(Arc::clone(component));
+    let attempt = attempt.reporting_to(limit.clone(), classes.clone());
     let service = ServiceBuilder::new()
         // One box for each call, at the very top, so that the type of the stack ends here.
         .layer(BoxCloneSyncService::layer())
@@ -123,25 +136,26 @@ where
         // Outside the limits, so that a pause holds no permit and each repetition pays its slot.
         .layer(retry)
         // Bounds the sockets too: the pool below has no limit of its own.
-        .layer(ConcurrencyLayer::new(request.concurrency))
+        .layer(ConcurrencyLayer::new(limit.clone()))
         // After the permit: slots that were taken by waiters would all be used at once when the
         // endpoint frees its permits.
-        .layer(option_layer(rate.clone().map(RateLimitLayer::new)))
+        .layer(pace)
         // Last before anything is done about sending, so that what waited for permit and slot is
         // not sent when the gate has closed meanwhile.
         .layer(GateLayer::new(gate, classes.clone()))
         // Outside authentication, so that whatever signs a request sees it whole.
         .layer(HeadersLayer::new(settings.headers.clone()))
         // Inside the retries, so that each attempt goes with the token of its time.
-        .layer(auth.paced_by(rate.clone()))
+        .layer(auth.paced_by(Some(rate.clone())))
         // Inside all waits, that for a token included, which are not the endpoint's time: an
         // attempt that was not sent must not look like one whose outcome is unknown. A replay has
         // the same time once more.
         .layer(TimeoutLayer::new(request.timeout))
-        // Below authentication, whose replays are requests like any other.
-        .layer(AttemptLayer::new(Arc::clone(component)))
+        // Below authentication, whose replays are requests like any other. From here the limit on
+        // concurrency learns: neither slot nor token is waited for any more.
+        .layer(attempt)
         .service(wire);
-    Stack { service, rate, pauses }
+    Stack { service, limit, rate, pauses }
 }
 
 /// What token requests go through: apart from the sink's stack, whose permits may all be held by

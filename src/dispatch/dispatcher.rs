@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Micros},
-    delivery::{Admission, Class, Classes, Gate, Probe, RateLimiter, Reason, Stack, Trail},
+    delivery::{Admission, Class, Classes, Gate, Probe, Reason, Stack, Trail},
     store::{Claim, Outcome, Settled, Store, StoreError},
     telemetry::Component,
 };
@@ -54,8 +54,6 @@ pub struct Dispatcher<S> {
     pub stack: Stack,
     /// The classes of its answers.
     pub classes: Classes,
-    /// Deliveries at once.
-    pub concurrency: usize,
     /// The time of day.
     pub clock: Clock,
     /// What is counted.
@@ -135,7 +133,7 @@ impl<S: Store> Work<S> {
     /// Claims and sends as much as may be under way, and says what to wait for.
     async fn fill(&mut self) -> Result<Wait, StoreError> {
         loop {
-            let allowance = match self.dispatcher.gate.ask() {
+            match self.dispatcher.gate.ask() {
                 Admission::Closed { until } => {
                     if self.is_due_after_none() {
                         self.dispatcher.gate.profile_due_after_empty();
@@ -144,11 +142,11 @@ impl<S: Store> Work<S> {
                     return Ok(Wait::Gate(until));
                 }
                 Admission::Probe(probe) => return self.probe(probe).await,
-                Admission::Open { allowance } => allowance,
-            };
+                Admission::Open => {}
+            }
             // Who pauses between two attempts holds no permit.
             let pausing = self.dispatcher.stack.pauses.count().min(PAUSING);
-            let limit = self.dispatcher.concurrency.min(allowance) + pausing;
+            let limit = self.dispatcher.stack.limit.current() + pausing;
             let room = limit.saturating_sub(self.deliveries.len());
             if room == 0 {
                 return Ok(Wait::Answers);
@@ -157,11 +155,9 @@ impl<S: Store> Work<S> {
             if now < self.paced_until {
                 return Ok(Wait::Slot(self.paced_until));
             }
-            let rate = self.dispatcher.stack.rate.clone();
-            let slots = match rate.as_ref().map(RateLimiter::available) {
-                None => room,
-                Some(Ok(slots)) => slots.min(room),
-                Some(Err(wait)) => return Ok(Wait::Slot(now + wait)),
+            let slots = match self.dispatcher.stack.rate.available() {
+                Ok(slots) => slots.min(room),
+                Err(wait) => return Ok(Wait::Slot(now + wait)),
             };
             let claims = self.dispatcher.store.claim(slots).await?;
             self.is_due_after_none();
@@ -169,10 +165,9 @@ impl<S: Store> Work<S> {
             for claim in claims.ready {
                 self.send(&claim, Trail::default());
             }
-            if let Some(rate) = rate {
-                let found = u32::try_from(found).unwrap_or(u32::MAX);
-                self.paced_until = now + rate.interval().saturating_mul(found).min(TAKING_SLOTS);
-            }
+            let taking = u32::try_from(found).unwrap_or(u32::MAX);
+            let interval = self.dispatcher.stack.rate.interval();
+            self.paced_until = now + interval.saturating_mul(taking).min(TAKING_SLOTS);
             if found < slots {
                 return Ok(Wait::Due(claims.next_in));
             }
@@ -293,7 +288,7 @@ impl<S: Store> Work<S> {
     /// Waits for a quarter of what may be under way, or a moment. While there is more to deliver
     /// than slots, calling the store for each answer would cost more than the answers do.
     async fn gather(&mut self, came_back: &mut Vec<Finished>) {
-        let enough = self.dispatcher.concurrency.div_ceil(4);
+        let enough = self.dispatcher.stack.limit.current().div_ceil(4);
         let end = Instant::now() + GATHERING;
         while came_back.len() < enough {
             match timeout_at(end, self.deliveries.join_next()).await {

@@ -90,7 +90,6 @@ impl Prepared {
             gate,
             stack,
             classes: sink.delivery.request.classes.clone(),
-            concurrency: sink.delivery.request.concurrency,
             clock: clock.clone(),
             metrics: metrics.clone(),
         };

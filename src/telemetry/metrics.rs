@@ -97,6 +97,10 @@ table! {
     responses: CounterFamily = "http_client_responses";
     /// Time from sending an attempt to its answer.
     rtt: HistogramFamily = "http_client_rtt", Unit::Seconds;
+    /// Attempts that may be under way at once.
+    concurrency_limit: GaugeFamily = "adaptive_concurrency_limit";
+    /// Attempts that are under way.
+    concurrency_in_flight: GaugeFamily = "adaptive_concurrency_in_flight";
     /// Profiles by state.
     profiles: GaugeFamily = "profile_http_profiles";
     /// Updates by verdict.
@@ -184,6 +188,10 @@ pub struct Component {
     pub commit: Histogram,
     /// Age of the oldest due profile, in seconds.
     pub oldest_due: Gauge,
+    /// Attempts that may be under way at once.
+    pub concurrency_limit: Gauge,
+    /// Attempts under way.
+    pub concurrency_in_flight: Gauge,
     families: Families,
     labels: Labels,
     last_error: Mutex<Option<LastError>>,
@@ -213,6 +221,8 @@ impl Component {
             lag: families.lag.get_or_create_owned(&labels),
             commit: families.commit.get_or_create_owned(&labels),
             oldest_due: families.oldest_due.get_or_create_owned(&labels),
+            concurrency_limit: families.concurrency_limit.get_or_create_owned(&labels),
+            concurrency_in_flight: families.concurrency_in_flight.get_or_create_owned(&labels),
             families,
             labels,
             last_error: Mutex::default(),

@@ -6,8 +6,8 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use profile_http::{
     clock::Clock,
     delivery::{
-        AttemptError, AuthSettings, BackoffSettings, Classes, Deliver, DeliverySettings, Gate,
-        RequestSettings,
+        AttemptError, AuthSettings, BackoffSettings, Classes, ConcurrencySettings, Deliver,
+        DeliverySettings, Gate, RequestSettings,
         auth::{AuthLayer, TokenSource},
         compose, token_transport,
     },
@@ -34,8 +34,9 @@ fn deliver(nginx: &Nginx, oidc: &Oidc, component: &Arc<Component>) -> (Deliver, 
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
             deadline: Duration::from_secs(30),
-            concurrency: 20,
+            concurrency: ConcurrencySettings::Fixed(20),
             rate_limit: None,
+            honour_rate_limit_headers: true,
             retry: BackoffSettings {
                 attempts: 3,
                 initial: Duration::from_millis(200),
@@ -53,7 +54,7 @@ fn deliver(nginx: &Nginx, oidc: &Oidc, component: &Arc<Component>) -> (Deliver, 
     let gate = Gate::new(settings.request.retry_after_max, component.clone());
     let request = &settings.request;
     let transport =
-        Transport::new(&settings.tls, request.connect_timeout, request.concurrency).unwrap();
+        Transport::new(&settings.tls, request.connect_timeout, request.concurrency.most()).unwrap();
     let wire = MapErr::new(transport, AttemptError::from);
     (compose(&settings, &gate, component, auth, wire).service, tokens)
 }

@@ -17,8 +17,8 @@ use super::endpoint::{Call, Endpoint, Reply};
 use crate::{
     clock::Clock,
     delivery::{
-        AuthSettings, BackoffSettings, Classes, DeliverySettings, Gate, RateLimitSettings,
-        RequestSettings, TlsSettings,
+        AuthSettings, BackoffSettings, Classes, ConcurrencySettings, DeliverySettings, Gate,
+        RateLimitSettings, RequestSettings, TlsSettings,
         auth::AuthLayer,
         compose,
         test_support::{millis, secs},
@@ -185,7 +185,6 @@ impl Rig {
             gate: gate.clone(),
             stack,
             classes: settings.request.classes,
-            concurrency: settings.request.concurrency,
             clock: clock.clone(),
             metrics: component,
         };
@@ -327,8 +326,9 @@ fn settings(setup: Setup) -> DeliverySettings {
             timeout: secs(10),
             connect_timeout: secs(5),
             deadline: secs(30),
-            concurrency: setup.concurrency,
+            concurrency: ConcurrencySettings::Fixed(setup.concurrency),
             rate_limit,
+            honour_rate_limit_headers: true,
             retry: BackoffSettings {
                 attempts: setup.repetitions,
                 initial: millis(200),

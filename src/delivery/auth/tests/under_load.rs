@@ -11,7 +11,8 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::delivery::{
-    Admission, AuthSettings, Deliver, DeliverySettings, Gate, GateState, TokenError, Trail,
+    Admission, AuthSettings, ConcurrencySettings, Deliver, DeliverySettings, Gate, GateState,
+    TokenError, Trail,
     auth::AuthLayer,
     compose,
     stack::tests::settings as delivery_settings,
@@ -35,7 +36,7 @@ impl Rig {
 
     /// 200 requests may be under way at once, and none is repeated by the stack.
     fn with(mut settings: DeliverySettings, oauth2: OAuth2Settings) -> Self {
-        settings.request.concurrency = 200;
+        settings.request.concurrency = ConcurrencySettings::Fixed(200);
         settings.request.retry.attempts = 0;
         settings.auth = AuthSettings::OAuth2(Box::new(oauth2.clone()));
         let server = TokenServer::default();
@@ -131,7 +132,7 @@ async fn an_endpoint_that_refuses_every_fresh_token_is_met_with_no_storm() {
     let end = Instant::now() + secs(600);
     while Instant::now() < end {
         match rig.gate.ask() {
-            Admission::Open { .. } => {
+            Admission::Open => {
                 join_all((0..200).map(|_| rig.deliver())).await;
             }
             Admission::Probe(probe) => {

@@ -52,6 +52,9 @@ fn summary(plan: &Plan) -> String {
         };
         line(&mut text, &format!("source {}: {from}", source.name));
     }
+    if let Some(api) = &plan.api {
+        line(&mut text, &format!("API: http://{}", api.address));
+    }
     for sink in &plan.sinks {
         describe(&mut text, sink);
     }

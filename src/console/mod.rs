@@ -2,7 +2,7 @@
 //! letters.
 //!
 //! It shows personal data, so it listens on a loopback address unless callers have to show a token.
-//! See [`access`] for who may do what, and [`router`](mod@router) for what there is.
+//! `access.rs` says who may do what, `router.rs` what there is.
 //!
 //! What it says of sinks and letters are types ([`SinkStatus`], [`LetterView`], …) that the commands
 //! read back.

@@ -24,7 +24,8 @@ async fn bury(store: &InlineStore, people: impl IntoIterator<Item = u32>) {
         let at = store.with(|engine| engine.now());
         let mut letter = letter();
         if let Outcome::Refused(letter) = &mut letter {
-            Arc::get_mut(letter).unwrap().at = at;
+            let letter = Arc::get_mut(letter).unwrap();
+            (letter.at, letter.version) = (at, claimed.version);
         }
         settle(store, &claimed, letter).await;
         tokio::time::advance(Duration::from_millis(1)).await;

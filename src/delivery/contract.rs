@@ -21,6 +21,7 @@ use super::{
     headers::HeadersLayer,
     observe::ObserveLayer,
     rate_limit::RateLimitLayer,
+    results::ResultsLayer,
     retry::RetryLayer,
     test_support::{Script, answer, millis, request, secs},
     timeout::TimeoutLayer,
@@ -110,7 +111,8 @@ async fn every_layer_obeys_readiness() {
     obeys_readiness("retry", retry).await;
     obeys_readiness("concurrency", ConcurrencyLayer::new(2)).await;
     obeys_readiness("rate_limit", RateLimitLayer::new(RateLimiter::new(pace))).await;
-    obeys_readiness("gate", GateLayer::new(&gate, classes)).await;
+    obeys_readiness("gate", GateLayer::new(&gate, classes.clone())).await;
+    obeys_readiness("results", ResultsLayer::new(classes)).await;
     obeys_readiness("timeout", TimeoutLayer::new(secs(10))).await;
     obeys_readiness("headers", HeadersLayer::new(http::HeaderMap::new())).await;
     obeys_readiness("auth", AuthLayer::new(&bearer, None).unwrap()).await;

@@ -4,6 +4,7 @@
 //! One task for each sink. It holds no queue of its own beyond what is in flight: back-pressure is
 //! simply not claiming, so that what waits can still be replaced by newer updates.
 
+mod batch;
 mod dispatcher;
 mod export;
 mod outcome;
@@ -11,5 +12,6 @@ mod probes;
 #[cfg(test)]
 mod tests;
 
+pub use batch::{BatchSettings, Framing};
 pub use dispatcher::{Dispatcher, Phase};
 pub use export::{Export, Exporter, Target, idempotency_key};

@@ -8,7 +8,7 @@ use profile_http::{
     delivery::{
         AttemptError, AuthSettings, Deliver, Gate, Secret, Trail, auth::AuthLayer, compose,
     },
-    dispatch::Exporter,
+    dispatch::{BatchSettings, Exporter},
     profile::{Mapping, ProfileId, Projected},
     record::Record,
     store::{
@@ -66,7 +66,10 @@ impl Rehearsal {
         .map_err(|error| failed(&error))?;
         let delivery = &sink.delivery;
         let mapped_at = Arc::new(store.mapped_at().clone());
-        let exporter = Exporter::new(Arc::clone(&mapping), mapped_at, store.store_id(), delivery);
+        // The wire below answers without results.
+        let batch = BatchSettings { results: None, ..sink.batch.clone() };
+        let exporter = Exporter::new(Arc::clone(&mapping), mapped_at, store.store_id(), delivery)
+            .batching(&batch, delivery);
         let (wire, sent) = mpsc::unbounded_channel();
         let gate = Gate::new(delivery.request.retry_after_max, Arc::clone(&metrics));
         let auth = AuthLayer::new(&stand_in(&delivery.auth), None).map_err(Failure::of)?;
@@ -130,12 +133,12 @@ impl Rehearsal {
         }
         let mut body = former.and_then(|former| former.body.clone());
         if let Verdict::Changed(triggers) = verdict {
-            let request = self.deliver().await?;
+            let (export, request) = self.deliver().await?;
             if let Some(former) = self.former.get(&projected.id) {
-                explanation.changes.name(triggers, &mapping, former, &record.json, request.body());
+                explanation.changes.name(triggers, &mapping, former, &record.json, &export);
             }
             explanation.request = Some(self.shown(&request)?);
-            body = Some(request.into_body());
+            body = Some(export);
         }
         let former = Former { place, record: record.json.clone(), memberships, body };
         self.former.insert(projected.id, former);
@@ -165,19 +168,21 @@ impl Rehearsal {
         Ok(verdicts.pop().expect("each update gets a verdict"))
     }
 
-    /// Sends what is due through the stack, and returns the request as it came out of it.
-    async fn deliver(&mut self) -> Result<Request<Bytes>, Failure> {
+    /// Sends what is due through the stack, and returns what was exported and the request as it
+    /// came out of the stack.
+    async fn deliver(&mut self) -> Result<(Bytes, Request<Bytes>), Failure> {
         let claims = self.store.claim(1).await.map_err(|error| failed(&error))?;
         let [Claim { id, version, confirmed, known, .. }] = &claims.ready[..] else {
             return Err(Failure::of("what has changed is not due; this is a fault of the program"));
         };
         let export = self.exporter.export(known, *version, *confirmed).map_err(Failure::of)?;
-        let request = self.exporter.request(&export, &Trail::default());
+        let request = self.exporter.request(std::iter::once(&export), &Trail::default());
         self.stack.clone().oneshot(request).await.map_err(Failure::of)?;
         let settled =
             Settled { id: *id, version: *version, outcome: Outcome::Delivered, unknown: false };
         self.store.settle(vec![settled]).await.map_err(|error| failed(&error))?;
-        Ok(self.sent.try_recv().expect("what was delivered has come out of the stack"))
+        let sent = self.sent.try_recv().expect("what was delivered has come out of the stack");
+        Ok((export.body, sent))
     }
 
     fn shown(&self, request: &Request<Bytes>) -> Result<Sent, Failure> {

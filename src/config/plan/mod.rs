@@ -1,6 +1,7 @@
 //! What will run: the tree of options, checked and resolved.
 
 mod auth;
+mod batch;
 mod endpoint;
 mod findings;
 mod headers;

@@ -2,10 +2,11 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::{Located, Section, auth, endpoint, headers, mapping, request, tls, top};
+use super::{Located, Section, auth, batch, endpoint, headers, mapping, request, tls, top};
 use crate::{
     config::problem::{Place, Problem},
     delivery::DeliverySettings,
+    dispatch::BatchSettings,
     profile::{Mapping, Retain},
     store::embedded::{EmbeddedSettings, SyncMode},
 };
@@ -25,6 +26,8 @@ pub struct SinkPlan {
     pub mapping: Arc<Mapping>,
     /// Where exports go, and how.
     pub delivery: DeliverySettings,
+    /// How many profiles share a request.
+    pub batch: BatchSettings,
     /// How profiles are kept.
     pub state: EmbeddedSettings,
 }
@@ -54,6 +57,7 @@ pub(super) fn read(
     let (state, retain) = state(&mut section);
     let mapping = mapping::read(&mut section, retain);
     let request = request::read(&mut section);
+    let batch = batch::read(&mut section);
     let tls = tls::read(&mut section);
     if let (Some(endpoint), Some(auth)) = (&endpoint, &auth) {
         endpoint::warn_of_plain_text(endpoint, auth, &headers, section.findings());
@@ -74,6 +78,7 @@ pub(super) fn read(
             request,
             tls,
         },
+        batch,
         state,
     })
 }

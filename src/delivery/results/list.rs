@@ -30,15 +30,17 @@ pub(super) fn read(
     items: usize,
     classes: &Classes,
 ) -> Result<Arc<[ItemResult]>, String> {
-    let root: &RawValue = serde_json::from_slice(body).map_err(|error| {
-        format!("a list of {items} results was expected, found no JSON: {error}")
-    })?;
-    let (list, place) = match at {
-        Some(pointer) => (find(root, pointer.keys()), format!("at {pointer}")),
-        None if root.get().starts_with('[') => (Some(root), "in it".to_owned()),
-        None => (find(root, &["results".to_owned()]), "at /results".to_owned()),
+    let root = serde_json::from_slice::<&RawValue>(body);
+    let is_list = root.as_ref().is_ok_and(|root| root.get().starts_with('['));
+    let (keys, place) = match at {
+        Some(pointer) if pointer.keys().is_empty() => (&[][..], "in it".to_owned()),
+        Some(pointer) => (pointer.keys(), format!("at {pointer}")),
+        None if is_list => (&[][..], "in it".to_owned()),
+        None => (&["results".to_owned()][..], "in it or at /results".to_owned()),
     };
     let expected = format!("a list of {items} results was expected {place}, found");
+    let root = root.map_err(|error| format!("{expected} no JSON: {error}"))?;
+    let list = find(root, keys);
     let list = list.ok_or_else(|| format!("{expected} nothing there"))?;
     let list: Vec<&RawValue> =
         serde_json::from_str(list.get()).map_err(|_| format!("{expected} something else"))?;

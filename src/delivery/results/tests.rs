@@ -8,6 +8,7 @@ use crate::delivery::{
     test_support::{Outcome, Script},
 };
 
+#[expect(clippy::unnecessary_wraps, reason = "a script plays outcomes")]
 fn answer(status: u16, body: &'static str) -> Outcome {
     let mut answer = Response::new(Bytes::from(body));
     *answer.status_mut() = StatusCode::from_u16(status).unwrap();
@@ -77,7 +78,7 @@ async fn what_cannot_be_attributed_fails_and_says_what_was_expected_and_found() 
     for (items, at, body, expected) in [
         (2, None, "", "2 results"),
         (2, None, "[200]", "2 results was expected in it, found 1"),
-        (2, None, r#"{"result":[200,200]}"#, "at /results, found nothing"),
+        (2, None, r#"{"result":[200,200]}"#, "in it or at /results, found nothing"),
         (2, None, r#"{"results":2}"#, "found something else"),
         (1, Some("/a/9"), r#"{"a":[0]}"#, "at /a/9, found nothing"),
         (2, None, "[200,200", "no JSON"),

@@ -231,7 +231,9 @@ impl Engine {
     fn publish(&mut self) {
         let oldest_due = self.shared.read().oldest_due;
         let in_flight = self.queue.in_flight() as u64;
-        self.shared.write(crate::store::Counts { in_flight, oldest_due, ..self.tally.counts() });
+        let ready = self.queue.ready() as u64;
+        let counts = self.tally.counts();
+        self.shared.write(crate::store::Counts { ready, in_flight, oldest_due, ..counts });
     }
 
     /// What is not worth doing with each commit: the age of the oldest due profile, and deleting
@@ -263,7 +265,7 @@ impl Engine {
     }
 
     pub(super) fn has_ready(&mut self) -> bool {
-        self.queue.has_ready()
+        self.queue.ready() > 0
     }
 
     /// Whether every row is in the cache, so that what is not there does not exist.

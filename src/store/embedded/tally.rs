@@ -19,6 +19,7 @@ struct Cells {
     known: AtomicU64,
     followed: AtomicU64,
     due: AtomicU64,
+    ready: AtomicU64,
     in_flight: AtomicU64,
     dead: AtomicU64,
     due_after_none: AtomicU64,
@@ -33,6 +34,7 @@ impl Shared {
             known: load(&self.0.known),
             followed: load(&self.0.followed),
             due: load(&self.0.due),
+            ready: load(&self.0.ready),
             in_flight: load(&self.0.in_flight),
             dead: load(&self.0.dead),
             due_after_none: load(&self.0.due_after_none),
@@ -46,6 +48,7 @@ impl Shared {
         store(&self.0.known, counts.known);
         store(&self.0.followed, counts.followed);
         store(&self.0.due, counts.due);
+        store(&self.0.ready, counts.ready);
         store(&self.0.in_flight, counts.in_flight);
         store(&self.0.dead, counts.dead);
         store(&self.0.due_after_none, counts.due_after_none);

@@ -1,6 +1,7 @@
 mod auth;
 mod templates;
 mod looking_after;
+mod batch;
 
 use std::{
     fs,
@@ -298,7 +299,6 @@ fn what_cannot_work_is_an_error() {
         ("auth: { strategy: bearer, token: \"a\\n\" }", "a header cannot hold"),
         ("tls: { min_version: 1.1 }", "`min_version` must be 1.2 or 1.3"),
         ("method: delete", "`method` must be `post`, `put` or `patch`"),
-        ("batch: { max_profiles: 5 }", "unknown option `batch`"),
     ] {
         let errors = errors(&format!("    {lines}"));
         assert!(errors.contains(message), "{lines}\n{errors}");

@@ -22,6 +22,7 @@ use super::{
     headers::HeadersLayer,
     observe::ObserveLayer,
     rate_limit::RateLimitLayer,
+    results::ResultsLayer,
     retry::RetryLayer,
     test_support::{Script, answer, at_once, millis, request, secs},
     timeout::TimeoutLayer,
@@ -119,7 +120,8 @@ async fn every_layer_obeys_readiness() {
     obeys_readiness("concurrency", ConcurrencyLayer::new(at_once(2))).await;
     obeys_readiness("rate_limit", RateLimitLayer::new(RateLimiter::new(pace))).await;
     obeys_readiness("a pace that learns", learning).await;
-    obeys_readiness("gate", GateLayer::new(&gate, classes)).await;
+    obeys_readiness("gate", GateLayer::new(&gate, classes.clone())).await;
+    obeys_readiness("results", ResultsLayer::new(classes)).await;
     obeys_readiness("timeout", TimeoutLayer::new(secs(10))).await;
     obeys_readiness("headers", HeadersLayer::new(http::HeaderMap::new())).await;
     obeys_readiness("auth", AuthLayer::new(&bearer, None).unwrap()).await;

@@ -15,6 +15,7 @@ pub mod gate;
 pub mod headers;
 pub mod observe;
 pub mod rate_limit;
+pub mod results;
 pub mod retry;
 pub mod timeout;
 

@@ -19,6 +19,7 @@ use super::{
     headers::HeadersLayer,
     observe::ObserveLayer,
     rate_limit::RateLimitLayer,
+    results::ResultsLayer,
     retry::{Pauses, RetryLayer},
     timeout::TimeoutLayer,
 };
@@ -143,6 +144,8 @@ where
         // Last before anything is done about sending, so that what waited for permit and slot is
         // not sent when the gate has closed meanwhile.
         .layer(GateLayer::new(gate, classes.clone()))
+        // Inside the gate, which closes where an answer does not tell what became of each profile.
+        .layer(ResultsLayer::new(classes.clone()))
         // Outside authentication, so that whatever signs a request sees it whole.
         .layer(HeadersLayer::new(settings.headers.clone()))
         // Inside the retries, so that each attempt goes with the token of its time.

@@ -1,11 +1,12 @@
 //! The dead letter of a version: what an operator needs to find out why.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderValue};
 
-use super::{export::Finished, outcome::describe};
+use super::{batch::Item, export::Finished, outcome::describe};
 use crate::{
     clock::Micros,
+    delivery::results::ItemResult,
     store::{Claim, DeadLetter, LetterKind},
 };
 
@@ -22,21 +23,35 @@ const REQUEST_IDS: [&str; 4] =
 /// Other headers that help to find out why.
 const OF_USE: [&str; 5] = ["content-type", "date", "retry-after", "server", "www-authenticate"];
 
-/// The letter of a version that was refused. `before` begins its reason.
-pub(super) fn refused(finished: &Finished, before: &str, now: Micros) -> DeadLetter {
+/// The letter of a version that was refused: by the answer, or by what the answer says of this
+/// profile. `before` begins its reason.
+pub(super) fn refused(
+    finished: &Finished,
+    item: &Item,
+    result: Option<&ItemResult>,
+    before: &str,
+    now: Micros,
+) -> DeadLetter {
     let answer = finished.result.as_ref().ok();
-    DeadLetter {
+    let mut letter = DeadLetter {
         kind: LetterKind::Refused,
-        version: finished.version,
+        version: item.version,
         status: answer.map_or(0, |answer| answer.status().as_u16()),
         request_id: answer.and_then(|answer| request_id(answer.headers())),
         reason: format!("{before}{}", describe(&finished.result)),
         headers: answer.map_or(Vec::new(), |answer| of_use(answer.headers())),
-        answer: answer.map_or(Bytes::new(), excerpt),
-        attempts: finished.failures.saturating_add(finished.trail.attempts()),
-        due_since: finished.due_since,
+        answer: answer.map_or(Bytes::new(), |answer| excerpt(answer.body())),
+        attempts: item.attempts.saturating_add(finished.trail.attempts()),
+        due_since: item.due_since,
         at: now,
+    };
+    if let Some(result) = result {
+        letter.status = result.status.map_or(letter.status, |status| status.as_u16());
+        letter.answer = excerpt(&result.text);
+        let said = result.status.map_or("a failure".to_owned(), |status| status.to_string());
+        letter.reason = format!("{said} for this profile in an answer {}", letter.reason);
     }
+    letter
 }
 
 /// The letter of a version of which no request can be made.
@@ -69,8 +84,7 @@ fn text(value: &HeaderValue) -> String {
 }
 
 /// A copy, so that the rest of the answer is not kept in memory with it.
-fn excerpt(answer: &Response<Bytes>) -> Bytes {
-    let body = answer.body();
+fn excerpt(body: &Bytes) -> Bytes {
     Bytes::copy_from_slice(&body[..body.len().min(ANSWER_BYTES)])
 }
 

@@ -83,10 +83,12 @@ impl Prepared {
         .map_err(|error| RunError::Store { sink: name.clone(), error })?;
         let mapped_at = Arc::new(store.mapped_at().clone());
         let store_id = store.store_id();
-        let exporter = Exporter::new(mapping.clone(), mapped_at, store_id, &sink.delivery);
+        let exporter = Exporter::new(mapping.clone(), mapped_at, store_id, &sink.delivery)
+            .batching(&sink.batch, &sink.delivery);
         let dispatcher = Dispatcher {
             store: store.clone(),
             exporter,
+            batch: sink.batch.clone(),
             gate,
             stack,
             classes: sink.delivery.request.classes.clone(),

@@ -137,6 +137,8 @@ pub struct Claim {
 pub struct Claims {
     /// What can be delivered now.
     pub ready: Vec<Claim>,
+    /// How many more are ready.
+    pub left: usize,
     /// How long until the next profile that waits for its time, if one does.
     pub next_in: Option<Duration>,
 }
@@ -176,6 +178,9 @@ pub struct Counts {
     pub followed: u64,
     /// Those that wait for delivery or are in flight.
     pub due: u64,
+    /// Those that could be claimed when something was last written or claimed; about as many where
+    /// some are withdrawn.
+    pub ready: u64,
     /// Those in flight.
     pub in_flight: u64,
     /// Those with a dead letter.

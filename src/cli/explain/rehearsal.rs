@@ -8,7 +8,7 @@ use profile_http::{
     delivery::{
         AttemptError, AuthSettings, Deliver, Gate, Secret, Trail, auth::AuthLayer, compose,
     },
-    dispatch::{ExportError, Exporter, unrenderable},
+    dispatch::{BatchSettings, ExportError, Exporter, unrenderable},
     profile::{Mapping, ProfileId, Projected},
     record::Record,
     store::{
@@ -70,7 +70,10 @@ impl Rehearsal {
         .map_err(|error| failed(&error))?;
         let delivery = &sink.delivery;
         let mapped_at = Arc::new(store.mapped_at().clone());
-        let exporter = Exporter::new(Arc::clone(&mapping), mapped_at, store.store_id(), delivery);
+        // The wire below answers without results.
+        let batch = BatchSettings { results: None, ..sink.batch.clone() };
+        let exporter = Exporter::new(Arc::clone(&mapping), mapped_at, store.store_id(), delivery)
+            .batching(&batch, delivery);
         let (wire, sent) = mpsc::unbounded_channel();
         let gate = Gate::new(delivery.request.retry_after_max, Arc::clone(&metrics));
         let auth = AuthLayer::new(&stand_in(&delivery.auth), None).map_err(Failure::of)?;
@@ -184,7 +187,7 @@ impl Rehearsal {
         let export = self.exporter.export(known, *version, *confirmed);
         let outcome = match &export {
             Ok(export) => {
-                let request = self.exporter.request(export, &Trail::default());
+                let request = self.exporter.request(std::iter::once(export), &Trail::default());
                 self.stack.clone().oneshot(request).await.map_err(Failure::of)?;
                 Outcome::Delivered
             }

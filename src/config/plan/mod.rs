@@ -2,6 +2,7 @@
 
 mod api;
 mod auth;
+mod batch;
 mod dead_letters;
 mod endpoint;
 mod findings;

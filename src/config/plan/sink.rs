@@ -3,7 +3,7 @@ use std::sync::Arc;
 use http::Method;
 
 use super::{
-    Located, Section, auth, dead_letters, endpoint, governance,
+    Located, Section, auth, batch, dead_letters, endpoint, governance,
     headers::{self, Others},
     hosted, mapping, request,
     template::Holes,
@@ -12,6 +12,7 @@ use super::{
 use crate::{
     config::problem::{Place, Problem},
     delivery::DeliverySettings,
+    dispatch::BatchSettings,
     profile::{Mapping, Retain},
     store::embedded::{EmbeddedSettings, SyncMode},
 };
@@ -31,6 +32,8 @@ pub struct SinkPlan {
     pub mapping: Arc<Mapping>,
     /// Where exports go, and how.
     pub delivery: DeliverySettings,
+    /// How many profiles share a request.
+    pub batch: BatchSettings,
     /// How profiles are kept.
     pub state: EmbeddedSettings,
 }
@@ -72,6 +75,7 @@ pub(super) fn read(
     if endpoint.as_ref().is_some_and(|endpoint| endpoint.value.fixed().is_none()) {
         request.classes = request.classes.for_templated_url();
     }
+    let batch = batch::read(&mut section);
     let tls = tls::read(&mut section);
     if let (Some(endpoint), Some(auth)) = (&endpoint, &auth) {
         endpoint::warn_of_plain_text(endpoint, auth, &headers.fixed, section.findings());
@@ -96,6 +100,7 @@ pub(super) fn read(
             request,
             tls,
         },
+        batch,
         state,
     })
 }

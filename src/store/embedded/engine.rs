@@ -252,8 +252,9 @@ impl Engine {
         let oldest_due = self.shared.read().oldest_due;
         let in_flight = self.queue.in_flight() as u64;
         let (dead, invalid_records) = (self.letters.dead.count(), self.letters.invalid.count());
+        let ready = self.queue.ready() as u64;
         let counts = self.tally.counts();
-        self.shared.write(Counts { in_flight, dead, invalid_records, oldest_due, ..counts });
+        self.shared.write(Counts { ready, in_flight, dead, invalid_records, oldest_due, ..counts });
     }
 
     /// What is not worth doing with each commit: the age of the oldest due profile, and dropping
@@ -295,7 +296,7 @@ impl Engine {
     }
 
     pub(super) fn has_ready(&mut self) -> bool {
-        self.queue.has_ready()
+        self.queue.ready() > 0
     }
 
     /// Whether every row is in the cache, so that what is not there does not exist.

@@ -116,8 +116,8 @@ impl Store for InlineStore {
         self.with(|engine| engine.apply(updates, invalid))
     }
 
-    async fn claim(&self, max: usize) -> Result<Claims, StoreError> {
-        self.with(|engine| engine.claim(max))
+    async fn claim_lots(&self, max: usize, lot: usize) -> Result<Claims, StoreError> {
+        self.with(|engine| engine.claim(max, lot))
     }
 
     async fn settle(&self, outcomes: Vec<Settled>) -> Result<(), StoreError> {

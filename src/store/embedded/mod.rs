@@ -178,8 +178,8 @@ impl Store for EmbeddedStore {
         self.call(|reply| Call::Apply(updates, invalid, reply)).await
     }
 
-    async fn claim(&self, max: usize) -> Result<Claims, StoreError> {
-        self.call(|reply| Call::Claim(max, reply)).await
+    async fn claim_lots(&self, max: usize, lot: usize) -> Result<Claims, StoreError> {
+        self.call(|reply| Call::Claim(max, lot, reply)).await
     }
 
     async fn settle(&self, outcomes: Vec<Settled>) -> Result<(), StoreError> {

@@ -19,6 +19,7 @@ struct Cells {
     known: AtomicU64,
     followed: AtomicU64,
     due: AtomicU64,
+    ready: AtomicU64,
     in_flight: AtomicU64,
     dead: AtomicU64,
     invalid_records: AtomicU64,
@@ -34,6 +35,7 @@ impl Shared {
             known: load(&self.0.known),
             followed: load(&self.0.followed),
             due: load(&self.0.due),
+            ready: load(&self.0.ready),
             in_flight: load(&self.0.in_flight),
             dead: load(&self.0.dead),
             invalid_records: load(&self.0.invalid_records),
@@ -48,6 +50,7 @@ impl Shared {
         store(&self.0.known, counts.known);
         store(&self.0.followed, counts.followed);
         store(&self.0.due, counts.due);
+        store(&self.0.ready, counts.ready);
         store(&self.0.in_flight, counts.in_flight);
         store(&self.0.dead, counts.dead);
         store(&self.0.invalid_records, counts.invalid_records);

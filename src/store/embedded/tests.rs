@@ -454,3 +454,35 @@ fn open(path: &Path, mapping: Arc<Mapping>) -> Result<EmbeddedStore, StoreError>
     let (settings, metrics) = (EmbeddedSettings::default(), Component::detached());
     EmbeddedStore::open(path, mapping, settings, Clock::system(), metrics)
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_fills_no_lot_is_left_and_can_still_be_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = inline(&dir);
+    for id in 0..5 {
+        apply(&store, person(id, "a")).await;
+    }
+    assert_eq!(store.counts().ready, 5);
+    let claims = store.claim_lots(100, 3).await.unwrap();
+    assert_eq!((claims.ready.len(), claims.left), (3, 2));
+    assert_eq!(store.claim_lots(2, 3).await.unwrap().ready, []);
+    assert_eq!(store.claim_lots(100, 3).await.unwrap().ready, []);
+    assert_eq!(store.counts().ready, 2);
+    apply(&store, person(4, "b")).await;
+    let claims = store.claim_lots(100, 2).await.unwrap();
+    assert_eq!(claims.ready.iter().map(name_of).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!((claims.left, store.counts().ready), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_that_waits_for_its_time_is_not_ready() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = inline(&dir);
+    apply(&store, person(1, "a")).await;
+    let first = claim(&store).await.remove(0);
+    fastrand::seed(1);
+    settle(&store, &first, Outcome::Later).await;
+    assert_eq!((store.counts().due, store.counts().ready), (1, 0));
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert_eq!(store.claim_lots(1, 2).await.unwrap().left, 1);
+}

@@ -26,7 +26,7 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 /// A call to the writer.
 pub(super) enum Call {
     Apply(Vec<Update>, Vec<InvalidRecord>, Reply<Vec<Verdict>>),
-    Claim(usize, Reply<Claims>),
+    Claim(usize, usize, Reply<Claims>),
     Settle(Vec<Settled>, Reply<()>),
     Revive(Vec<(ProfileId, u64)>, Reply<()>),
     Replay(Vec<ProfileId>, Reply<Replayed>),
@@ -158,8 +158,8 @@ impl Writer {
                 answers.push(Answer::Verdicts(reply, verdicts));
             }
             // What is claimed is committed already: no need to wait for what is not.
-            Call::Claim(max, reply) => {
-                let (claims, reply) = tell(self.engine.claim(max), reply)?;
+            Call::Claim(max, lot, reply) => {
+                let (claims, reply) = tell(self.engine.claim(max, lot), reply)?;
                 let _ = reply.send(Ok(claims));
             }
             Call::Settle(outcomes, reply) => {
@@ -225,7 +225,7 @@ impl Call {
     fn refuse(self, error: StoreError) {
         match self {
             Self::Apply(_, _, reply) => drop(reply.send(Err(error))),
-            Self::Claim(_, reply) => drop(reply.send(Err(error))),
+            Self::Claim(_, _, reply) => drop(reply.send(Err(error))),
             Self::Replay(_, reply) => drop(reply.send(Err(error))),
             Self::Discard(_, reply) => drop(reply.send(Err(error))),
             Self::Settle(_, reply) | Self::Revive(_, reply) | Self::Stop(reply) => {

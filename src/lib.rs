@@ -23,6 +23,6 @@ pub mod run; // wires all of it, and brings it to an end
 pub mod telemetry; // logs and metrics
 pub mod clock; // wall-clock time, replaceable in tests
 pub mod encoding; // compressed bodies that arrive
-pub mod listen; // HTTP/1.1 connections, for the HTTP source and the local endpoint
+pub mod listen; // HTTP/1.1 connections, for the HTTP source, the API and the local endpoint
 pub mod local_endpoint; // a third-party endpoint on this machine, to try and test things against
 pub mod sample; // sample profiles, for the demo, tests and benches

@@ -1,3 +1,4 @@
+mod signing;
 mod templates;
 
 use std::{

@@ -12,7 +12,7 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 
 use super::{
     AttemptError, AuthSettings, BackoffSettings, Classes, Coding, Gate, RateLimitSettings,
-    RateLimiter, Secret,
+    RateLimiter, Secret, SigningSettings,
     attempt::AttemptLayer,
     auth::AuthLayer,
     compress::CompressLayer,
@@ -23,10 +23,11 @@ use super::{
     observe::ObserveLayer,
     rate_limit::RateLimitLayer,
     retry::RetryLayer,
+    sign::SignLayer,
     test_support::{Script, answer, millis, request, secs},
     timeout::TimeoutLayer,
 };
-use crate::telemetry::Component;
+use crate::{clock::Clock, telemetry::Component};
 
 /// Panics when it is called without having become ready.
 pub(super) struct StrictReady {
@@ -119,6 +120,9 @@ async fn every_layer_obeys_readiness() {
     obeys_readiness("timeout", TimeoutLayer::new(secs(10))).await;
     obeys_readiness("headers", HeadersLayer::new(http::HeaderMap::new())).await;
     obeys_readiness("auth", AuthLayer::new(&bearer, None).unwrap()).await;
+    let secret = Secret::Text("whsec_ZXhhbXBsZS1zZWNyZXQtbm90LWZvci11c2U=".into());
+    let signing = SigningSettings { secrets: vec![secret], ed25519_key: None };
+    obeys_readiness("sign", SignLayer::new(signing, Clock::system())).await;
     obeys_readiness("attempt", AttemptLayer::new(component)).await;
 }
 

@@ -16,6 +16,7 @@ pub mod headers;
 pub mod observe;
 pub mod rate_limit;
 pub mod retry;
+pub mod sign;
 pub mod timeout;
 
 mod class;
@@ -38,7 +39,7 @@ pub use rate_limit::RateLimiter;
 pub use retry_after::retry_after;
 pub use settings::{
     AuthSettings, BackoffSettings, ClientAuth, Coding, DeliverySettings, OAuth2Settings,
-    RateLimitSettings, RequestSettings, Secret,
+    RateLimitSettings, RequestSettings, Secret, SigningSettings,
 };
 pub use stack::{Deliver, Stack, StackError, compose, stack, token_transport};
 pub use trail::{IdempotencyKey, ProfileVersion, Trail};

@@ -19,9 +19,11 @@ use super::{
     observe::ObserveLayer,
     rate_limit::RateLimitLayer,
     retry::{Pauses, RetryLayer},
+    sign::{SignLayer, SigningError},
     timeout::TimeoutLayer,
 };
 use crate::{
+    clock::Clock,
     endpoint::{EndpointError, SendError, Transport},
     telemetry::Component,
 };
@@ -56,6 +58,9 @@ pub enum StackError {
     /// The credentials cannot be used.
     #[error(transparent)]
     Auth(#[from] AuthError),
+    /// The keys of signatures cannot be used.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
 }
 
 /// The stack of one sink, from its settings down to the wire.
@@ -78,6 +83,9 @@ pub fn stack(
         _ => None,
     };
     let auth = AuthLayer::new(&settings.auth, tokens)?;
+    if let Some(signing) = &settings.signing {
+        signing.check()?;
+    }
     Ok(compose(settings, gate, component, auth, wire(transport)))
 }
 
@@ -100,6 +108,8 @@ where
     let request = &settings.request;
     let classes = &request.classes;
     let rate = request.rate_limit.map(RateLimiter::new);
+    // Judged by the endpoint's clock, so by the system's here.
+    let signing = settings.signing.clone().map(|keys| SignLayer::new(keys, Clock::system()));
     let retry = RetryLayer::new(request.retry, classes.clone(), Arc::clone(component));
     let pauses = retry.pauses();
     let service = ServiceBuilder::new()
@@ -129,6 +139,9 @@ where
         .layer(HeadersLayer::new(settings.headers.clone()))
         // Inside the retries, so that each attempt goes with the token of its time.
         .layer(auth.paced_by(rate.clone()))
+        // Below authentication, whose replays are signed too, and last to touch the request: it
+        // signs the bytes that are sent, at the time of the attempt.
+        .layer(option_layer(signing))
         // Below authentication, whose replays are requests like any other.
         .layer(AttemptLayer::new(Arc::clone(component)))
         .service(wire);

@@ -12,5 +12,6 @@ mod gate;
 mod main_job;
 mod outage;
 mod request;
+mod signing;
 mod sources;
 mod start;

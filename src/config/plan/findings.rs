@@ -1,6 +1,9 @@
 use std::{cell::RefCell, path::PathBuf};
 
-use crate::config::problem::{Place, Problem};
+use crate::{
+    config::problem::{Place, Problem},
+    delivery::sign::KeyKind,
+};
 
 /// What is found while a plan is made, besides the plan.
 #[derive(Default)]
@@ -24,6 +27,8 @@ pub(in crate::config) enum NeedKind {
     Directory(PathBuf),
     /// A file that holds a secret.
     Secret(PathBuf),
+    /// A file that holds a key to sign with, besides being one of a secret.
+    SigningKey(PathBuf, KeyKind),
     /// A file that holds certificates.
     Certificates(PathBuf),
     /// A host that can be looked up.

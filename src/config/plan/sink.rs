@@ -5,7 +5,7 @@ use http::Method;
 use super::{
     Located, Section, auth, endpoint,
     headers::{self, Others},
-    mapping, request,
+    mapping, request, signing,
     template::Holes,
     tls, top,
 };
@@ -58,7 +58,12 @@ pub(super) fn read(
     let method = section.choice("method", &methods).unwrap_or(Method::POST);
     let auth = auth::read(&mut section);
     let mut request = request::read(&mut section);
-    let others = Others { auth: auth.as_ref(), compressed: request.compression.is_some() };
+    let signing = signing::read(&mut section);
+    let others = Others {
+        auth: auth.as_ref(),
+        compressed: request.compression.is_some(),
+        signed: signing.is_some(),
+    };
     let headers = headers::read(&mut section, &others, &mut holes);
     let (state, retain) = state(&mut section);
     let mapping = mapping::read(&mut section, retain);
@@ -86,6 +91,7 @@ pub(super) fn read(
             headers: headers.fixed,
             header_templates: headers.templates,
             auth: auth?,
+            signing,
             request,
             tls,
         },

@@ -29,7 +29,7 @@ mod error;
 mod fixed;
 mod grant;
 mod layer;
-mod secret;
+pub(super) mod secret;
 mod service;
 mod token;
 

@@ -78,10 +78,7 @@ impl Exporter {
     pub fn request(&self, export: &Export, trail: &Trail) -> Request<Bytes> {
         let mut request = Request::new(export.body.clone());
         *request.method_mut() = self.method.clone();
-        *request.uri_mut() = export.target.uri.clone();
-        for (name, value) in &export.target.headers {
-            request.headers_mut().insert(name, value.clone());
-        }
+        export.target.address(&mut request);
         request.extensions_mut().insert(export.key);
         request.extensions_mut().insert(ProfileVersion(export.version));
         request.extensions_mut().insert(trail.clone());

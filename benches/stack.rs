@@ -13,13 +13,15 @@ use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use profile_http::{
+    clock::Clock,
     delivery::{
         AttemptError, AuthSettings, BackoffSettings, Classes, Coding, ConcurrencyLimit,
         ConcurrencySettings, DeliverySettings, Gate, IdempotencyKey, ProfileVersion,
-        RateLimitSettings, RateLimiter, RequestSettings, TlsSettings, Trail, attempt::AttemptLayer,
-        auth::AuthLayer, compose, compress::CompressLayer, concurrency::ConcurrencyLayer,
-        deadline::DeadlineLayer, gate::GateLayer, headers::HeadersLayer, observe::ObserveLayer,
-        rate_limit::RateLimitLayer, retry::RetryLayer, timeout::TimeoutLayer,
+        RateLimitSettings, RateLimiter, RequestSettings, Secret, SigningSettings, TlsSettings,
+        Trail, attempt::AttemptLayer, auth::AuthLayer, compose, compress::CompressLayer,
+        concurrency::ConcurrencyLayer, deadline::DeadlineLayer, gate::GateLayer,
+        headers::HeadersLayer, observe::ObserveLayer, rate_limit::RateLimitLayer,
+        retry::RetryLayer, sign::SignLayer, timeout::TimeoutLayer,
     },
     telemetry::Component,
 };
@@ -61,6 +63,7 @@ fn settings() -> DeliverySettings {
         headers,
         header_templates: Vec::new(),
         auth: AuthSettings::None,
+        signing: None,
         request: RequestSettings {
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
@@ -164,6 +167,15 @@ fn stack(c: &mut Criterion) {
     measure(c, "gate", &GateLayer::new(&gate, classes).layer(NoOp));
     measure(c, "timeout", &TimeoutLayer::new(request.timeout).layer(NoOp));
     measure(c, "headers", &HeadersLayer::new(settings.headers.clone()).layer(NoOp));
+    let key = "whsec_ZXhhbXBsZS1zZWNyZXQtbm90LWZvci11c2U=";
+    let secret = || Secret::Text(key.into());
+    let seed = || Secret::Text(format!("{}=", "A".repeat(43)).into());
+    for (name, secrets, ed25519_key) in
+        [("sign v1", vec![secret()], None), ("sign v1a", vec![], Some(seed()))]
+    {
+        let layer = SignLayer::new(SigningSettings { secrets, ed25519_key }, Clock::system());
+        measure(c, name, &layer.layer(NoOp));
+    }
     measure(c, "attempt", &attempt.layer(NoOp));
     measure(c, "attempt, reported", &reporting.layer(NoOp));
 }

@@ -65,6 +65,7 @@ fn summary(plan: &Plan) -> String {
 fn describe(text: &mut String, sink: &SinkPlan) {
     let delivery = &sink.delivery;
     let auth = match &delivery.auth {
+        AuthSettings::None if delivery.signing.is_some() => "with signatures",
         AuthSettings::None => "without authentication",
         AuthSettings::Basic { .. } => "with basic authentication",
         AuthSettings::Bearer { .. } => "with a bearer token",

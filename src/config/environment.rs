@@ -10,7 +10,10 @@ use super::{
     ConfigErrors, Plan, Problem,
     plan::{Need, NeedKind},
 };
-use crate::delivery::auth::check_key;
+use crate::delivery::{
+    auth::check_key,
+    sign::{self, KeyKind},
+};
 
 /// Checks that the files of a plan can be read and that its data directory can be written. Makes
 /// and locks nothing, so that it can be done beside a running process.
@@ -18,6 +21,7 @@ pub fn check_files(plan: &Plan) -> Result<(), ConfigErrors> {
     check(plan, |need| match &need.kind {
         NeedKind::Directory(path) => directory(path),
         NeedKind::Secret(path) => secret(path),
+        NeedKind::SigningKey(path, kind) => signing_key(path, *kind),
         NeedKind::Certificates(path) => certificates(path),
         NeedKind::PrivateKey(path, algorithm) => {
             check_key(path, *algorithm).map_err(|what| (what, algorithm.remedy()))
@@ -86,6 +90,19 @@ fn secret(path: &PathBuf) -> Verdict {
         Err(error) => {
             Err((format!("cannot read the secret from {}: {error}", path.display()), help))
         }
+    }
+}
+
+fn signing_key(path: &PathBuf, kind: KeyKind) -> Verdict {
+    let help = "write the key as it was issued into the file; the ending of the line may stay";
+    match fs::read_to_string(path) {
+        Ok(text) if !text.trim().is_empty() => sign::check(kind, &text).map_err(|error| {
+            let error = error.to_string();
+            let what = error.split("; ").next().unwrap_or_default();
+            (format!("{what}, in {}", path.display()), help)
+        }),
+        // That is said of it as a file of a secret.
+        _ => Ok(()),
     }
 }
 

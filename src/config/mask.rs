@@ -6,8 +6,17 @@
 use std::ops::Range;
 
 /// Parts of the names of options whose values are hidden.
-const SENSITIVE: [&str; 8] =
-    ["secret", "passw", "token", "credential", "cookie", "authorization", "custom_headers", "key"];
+const SENSITIVE: [&str; 9] = [
+    "secret",
+    "passw",
+    "token",
+    "credential",
+    "cookie",
+    "authorization",
+    "custom_headers",
+    "key",
+    "signing",
+];
 
 /// Options that are named like a secret and are none.
 const HARMLESS: [&str; 4] = ["key", "key_id", "private_key_file", "token_lifetime_secs"];

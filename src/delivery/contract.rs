@@ -12,7 +12,7 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 
 use super::{
     AttemptError, AuthSettings, BackoffSettings, Classes, Coding, Gate, RateLimitSettings,
-    RateLimiter, Secret,
+    RateLimiter, Secret, SigningSettings,
     attempt::AttemptLayer,
     auth::AuthLayer,
     compress::CompressLayer,
@@ -24,10 +24,11 @@ use super::{
     rate_limit::RateLimitLayer,
     results::ResultsLayer,
     retry::RetryLayer,
+    sign::SignLayer,
     test_support::{Script, answer, at_once, millis, request, secs},
     timeout::TimeoutLayer,
 };
-use crate::telemetry::Component;
+use crate::{clock::Clock, telemetry::Component};
 
 /// Panics when it is called without having become ready.
 pub(super) struct StrictReady {
@@ -127,6 +128,9 @@ async fn every_layer_obeys_readiness() {
     obeys_readiness("auth", AuthLayer::new(&bearer, None).unwrap()).await;
     let reporting = AttemptLayer::new(Arc::clone(&component));
     let reporting = reporting.reporting_to(at_once(2), Classes::default());
+    let secret = Secret::Text("whsec_ZXhhbXBsZS1zZWNyZXQtbm90LWZvci11c2U=".into());
+    let signing = SigningSettings { secrets: vec![secret], ed25519_key: None };
+    obeys_readiness("sign", SignLayer::new(signing, Clock::system())).await;
     obeys_readiness("attempt", AttemptLayer::new(component)).await;
     obeys_readiness("an attempt that is reported", reporting).await;
 }

@@ -17,6 +17,7 @@ pub mod observe;
 pub mod rate_limit;
 pub mod results;
 pub mod retry;
+pub mod sign;
 pub mod timeout;
 
 mod class;
@@ -41,7 +42,7 @@ pub use rate_limit::RateLimiter;
 pub use retry_after::retry_after;
 pub use settings::{
     AuthSettings, BackoffSettings, Coding, ConcurrencySettings, DeliverySettings,
-    RateLimitSettings, RequestSettings, Secret,
+    RateLimitSettings, RequestSettings, Secret, SigningSettings,
 };
 pub use stack::{Deliver, Stack, StackError, compose, stack, token_transport};
 pub use trail::{IdempotencyKey, ProfileVersion, Trail};

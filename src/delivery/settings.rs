@@ -22,6 +22,8 @@ pub struct DeliverySettings {
     pub header_templates: Vec<HeaderTemplate>,
     /// How requests are authenticated.
     pub auth: AuthSettings,
+    /// How requests are signed, if they are.
+    pub signing: Option<SigningSettings>,
     /// Time, pace and repetition.
     pub request: RequestSettings,
     /// TLS towards the data endpoint.
@@ -125,6 +127,15 @@ pub enum AuthSettings {
     },
     /// `Authorization: Bearer` with a token from an OAuth2 token endpoint.
     OAuth2(Box<OAuth2Settings>),
+}
+
+/// The keys that requests are signed with, at least one.
+#[derive(Clone, Debug)]
+pub struct SigningSettings {
+    /// Secrets that the endpoint has too, `whsec_` and base64 of 24 to 64 bytes; a signature each.
+    pub secrets: Vec<Secret>,
+    /// An Ed25519 key, `whsk_` and base64 of its seed, or of seed and public key.
+    pub ed25519_key: Option<Secret>,
 }
 
 /// A secret: its text, or the file that holds it.

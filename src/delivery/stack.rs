@@ -21,6 +21,7 @@ use super::{
     rate_limit::RateLimitLayer,
     results::ResultsLayer,
     retry::{Pauses, RetryLayer},
+    sign::{SignLayer, SigningError},
     timeout::TimeoutLayer,
 };
 use crate::{
@@ -61,6 +62,9 @@ pub enum StackError {
     /// The credentials cannot be used.
     #[error(transparent)]
     Auth(#[from] AuthError),
+    /// The keys of signatures cannot be used.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
 }
 
 /// The stack of one sink, from its settings down to the wire.
@@ -90,6 +94,9 @@ pub fn stack(
         _ => None,
     };
     let auth = AuthLayer::new(&settings.auth, tokens)?;
+    if let Some(signing) = &settings.signing {
+        signing.check()?;
+    }
     Ok(compose(settings, gate, component, auth, wire(transport)))
 }
 
@@ -119,6 +126,8 @@ where
     if request.honour_rate_limit_headers {
         pace = pace.heeding_headers(request.retry_after_max);
     }
+    // Judged by the endpoint's clock, so by the system's here.
+    let signing = settings.signing.clone().map(|keys| SignLayer::new(keys, Clock::system()));
     let retry = RetryLayer::new(request.retry, classes.clone(), Arc::clone(component));
     let pauses = retry.pauses();
     let attempt = AttemptLayer::new(Arc::clone(component));
@@ -154,6 +163,9 @@ where
         // attempt that was not sent must not look like one whose outcome is unknown. A replay has
         // the same time once more.
         .layer(TimeoutLayer::new(request.timeout))
+        // Below authentication, whose replays are signed too, and last to touch the request: it
+        // signs the bytes that are sent, at the time of the attempt.
+        .layer(option_layer(signing))
         // Below authentication, whose replays are requests like any other. From here the limit on
         // concurrency learns: neither slot nor token is waited for any more.
         .layer(attempt)

@@ -143,10 +143,7 @@ impl Exporter {
     fn to(&self, target: &Target, body: Bytes, trail: &Trail) -> Request<Bytes> {
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
-        *request.uri_mut() = target.uri.clone();
-        for (name, value) in &target.headers {
-            request.headers_mut().insert(name, value.clone());
-        }
+        target.address(&mut request);
         request.extensions_mut().insert(trail.clone());
         request
     }

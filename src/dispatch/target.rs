@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderName, HeaderValue, Request, Uri};
 
 use crate::{
     delivery::DeliverySettings,
@@ -17,6 +17,16 @@ pub struct Target {
     pub uri: Uri,
     /// The headers that are filled in from the profile.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Target {
+    /// Writes URL and headers into a request that goes there.
+    pub(super) fn address<B>(&self, request: &mut Request<B>) {
+        *request.uri_mut() = self.uri.clone();
+        for (name, value) in &self.headers {
+            request.headers_mut().insert(name, value.clone());
+        }
+    }
 }
 
 /// Why there is nothing to send of a profile.

@@ -4,6 +4,7 @@
 //! layers above it. [`template`] makes URLs and headers that are filled in for each request.
 
 mod client;
+pub(crate) mod crypto;
 mod error;
 pub mod template;
 pub mod tls;

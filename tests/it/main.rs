@@ -15,6 +15,7 @@ mod gate;
 mod main_job;
 mod outage;
 mod request;
+mod signing;
 mod sources;
 mod start;
 mod tokens;

@@ -30,6 +30,7 @@ fn deliver(nginx: &Nginx, oidc: &Oidc, component: &Arc<Component>) -> (Deliver, 
         headers: HeaderMap::new(),
         header_templates: Vec::new(),
         auth: AuthSettings::OAuth2(Box::new(oauth2.clone())),
+        signing: None,
         request: RequestSettings {
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),

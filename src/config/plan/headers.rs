@@ -53,6 +53,8 @@ pub(super) struct Others<'a> {
     pub(super) auth: Option<&'a AuthSettings>,
     /// Whether bodies are compressed.
     pub(super) compressed: bool,
+    /// Whether requests are signed.
+    pub(super) signed: bool,
 }
 
 impl Others<'_> {
@@ -61,6 +63,7 @@ impl Others<'_> {
         let authenticated = self.auth.is_some_and(|auth| !matches!(auth, AuthSettings::None));
         match name.as_str() {
             "authorization" if authenticated => Some("auth"),
+            name if self.signed && name.starts_with("webhook-") => Some("signing"),
             "content-encoding" if self.compressed => Some("request.compression"),
             _ => None,
         }

@@ -13,6 +13,7 @@ mod mapping;
 mod read;
 mod request;
 mod section;
+mod signing;
 mod sink;
 mod source;
 mod template;

@@ -5,7 +5,7 @@ use http::Method;
 use super::{
     Located, Section, auth, batch, dead_letters, endpoint, governance,
     headers::{self, Others},
-    hosted, mapping, request,
+    hosted, mapping, request, signing,
     template::Holes,
     tls, top,
 };
@@ -63,7 +63,12 @@ pub(super) fn read(
     let auth_place = section.peek("auth").map(|entry| entry.key_place.clone());
     let auth = auth::read(&mut section);
     let mut request = request::read(&mut section);
-    let others = Others { auth: auth.as_ref(), compressed: request.compression.is_some() };
+    let signing = signing::read(&mut section);
+    let others = Others {
+        auth: auth.as_ref(),
+        compressed: request.compression.is_some(),
+        signed: signing.is_some(),
+    };
     let headers = headers::read(&mut section, &others, &mut holes);
     let (state, retain) = state(&mut section);
     let mut labelled = Some(Vec::new());
@@ -97,6 +102,7 @@ pub(super) fn read(
             headers: headers.fixed,
             header_templates: headers.templates,
             auth: auth?,
+            signing,
             request,
             tls,
         },

@@ -34,7 +34,7 @@ mod key;
 mod layer;
 mod proof;
 mod refusal;
-mod secret;
+pub(super) mod secret;
 mod service;
 mod settings;
 mod token;

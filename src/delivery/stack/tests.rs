@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderMap, Method, header::RETRY_AFTER};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -9,10 +10,14 @@ use tokio::{
 use tower::ServiceExt;
 
 use super::*;
-use crate::delivery::{
-    Admission, AuthSettings, BackoffSettings, Classes, Coding, ConcurrencySettings, IdempotencyKey,
-    ProfileVersion, RateLimitSettings, Reason, RequestSettings, TlsSettings, Trail,
-    test_support::{Script, answer, answer_with, millis, request, request_with, secs, status},
+use crate::{
+    delivery::{
+        Admission, AuthSettings, BackoffSettings, Classes, Coding, ConcurrencySettings,
+        IdempotencyKey, ProfileVersion, RateLimitSettings, Reason, RequestSettings, Secret,
+        SigningSettings, TlsSettings, Trail,
+        test_support::{Script, answer, answer_with, millis, request, request_with, secs, status},
+    },
+    endpoint::crypto::hmac,
 };
 
 pub(in crate::delivery) fn settings() -> DeliverySettings {
@@ -22,6 +27,7 @@ pub(in crate::delivery) fn settings() -> DeliverySettings {
         headers: HeaderMap::new(),
         header_templates: Vec::new(),
         auth: AuthSettings::None,
+        signing: None,
         request: RequestSettings {
             timeout: secs(10),
             connect_timeout: secs(5),
@@ -162,6 +168,38 @@ async fn a_body_is_compressed_once_for_all_attempts() {
     assert!(sent.iter().all(|sent| sent.body().as_ptr() == first));
     assert!(sent.iter().all(|sent| sent.headers()["content-encoding"] == "zstd"));
     assert!(sent.iter().all(|sent| sent.headers()["content-type"] == "application/json"));
+}
+
+#[tokio::test]
+async fn each_attempt_signs_the_bytes_that_it_sends() {
+    let token = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(token.path(), "old").unwrap();
+    let mut settings = settings();
+    settings.auth = AuthSettings::Bearer { token: Secret::File(token.path().to_owned()) };
+    settings.request.compression = Some(Coding::Gzip);
+    settings.request.retry.initial = Duration::ZERO;
+    let secret = Secret::Text("whsec_ZXhhbXBsZS1zZWNyZXQtbm90LWZvci11c2U=".into());
+    settings.signing = Some(SigningSettings { secrets: vec![secret], ed25519_key: None });
+    let rig = rig(&settings, Script::of([answer(503), answer(401), answer(200)]));
+    std::fs::write(token.path(), "new").unwrap();
+    let mut request = request().map(|_| Bytes::from(vec![b'x'; 1_000]));
+    request.extensions_mut().insert(IdempotencyKey(1));
+    assert_eq!(status(&rig.service.oneshot(request).await), 200);
+
+    let sent = rig.script.requests();
+    assert_eq!(sent.len(), 3, "a repetition and a replay with another token");
+    assert_eq!(sent[1].headers()["authorization"], "Bearer old");
+    assert_eq!(sent[2].headers()["authorization"], "Bearer new");
+    let key = hmac::Key::new(hmac::HMAC_SHA256, b"example-secret-not-for-use");
+    for sent in sent {
+        let text = |name: &str| sent.headers()[name].to_str().unwrap();
+        assert!(sent.body().len() < 100, "it was compressed before");
+        assert_eq!(text("webhook-id"), text("idempotency-key"));
+        let head = format!("{}.{}.", text("webhook-id"), text("webhook-timestamp"));
+        let signed = [head.as_bytes(), sent.body()].concat();
+        let signature = text("webhook-signature").strip_prefix("v1,").unwrap();
+        hmac::verify(&key, &signed, &STANDARD.decode(signature).unwrap()).unwrap();
+    }
 }
 
 #[tokio::test]

@@ -385,6 +385,7 @@ fn settings(setup: Setup) -> DeliverySettings {
         headers: HeaderMap::new(),
         header_templates: header.into_iter().collect(),
         auth: AuthSettings::None,
+        signing: None,
         request: RequestSettings {
             timeout: secs(10),
             connect_timeout: secs(5),

@@ -12,6 +12,14 @@ const FEW: usize = 4;
 const ROUND: Duration = Duration::from_millis(5);
 /// What is left of the limit after a sign that it is too much.
 const DECREASE: f64 = 0.9;
+/// For so many rounds a limit at which the endpoint pushed back is not tried again: trying costs a
+/// request or more each time.
+const ROUNDS_BELOW: u32 = 50;
+/// Failures that went on although the limit was lowered so often have another cause: for so many
+/// rounds they are borne, unless they are one in so many.
+const IN_VAIN: u32 = 4;
+const ROUNDS_BORNE: u32 = 500;
+const MANY: u32 = 4;
 /// The weight of the latest round in what is known of the former ones.
 const ALPHA: f64 = 0.4;
 /// By how many standard deviations a round's mean has to exceed the former ones' to be a sign.
@@ -20,6 +28,8 @@ const DEVIATIONS: f64 = 2.5;
 /// little that a slightly slower moment would be one.
 const NOTABLE: f64 = 0.05;
 const NOTABLE_SECS: f64 = 0.001;
+const ALONE: usize = 2;
+const QUEUE_SECS: f64 = 0.02;
 /// While the limit doubles, it is the fastest answer of a round that shows whether it was too much:
 /// those that had to make a connection are slow anyway.
 const NOTABLE_DOUBLING: f64 = 0.25;
@@ -39,6 +49,12 @@ pub(super) struct Control {
     doubling: Option<Doubling>,
     round: Round,
     past: Option<Past>,
+    /// Where the endpoint pushed back last: a limit that is not reached again for so many rounds.
+    refused: Option<(usize, u32)>,
+    /// How often the limit was lowered for failures that went on.
+    in_vain: u32,
+    /// Rounds for which a few failures are borne.
+    patience: u32,
     /// What began before this says nothing about the limit since.
     shrunk: Instant,
 }
@@ -69,10 +85,11 @@ struct Round {
     /// The most that were on the wire in the round before.
     peak_before: usize,
     answers: u32,
-    /// Seconds that all of them took, and the fastest.
+    /// Seconds that all of them took, the same squared, and the fastest.
     total: f64,
+    squares: f64,
     fastest: f64,
-    pushed_back: bool,
+    pushed_back: u32,
 }
 
 /// The exponentially weighted mean and variance of the rounds' mean times, in seconds.
@@ -80,6 +97,8 @@ struct Round {
 struct Past {
     mean: f64,
     variance: f64,
+    /// The lowest mean that there was.
+    base: f64,
 }
 
 impl Control {
@@ -87,7 +106,18 @@ impl Control {
         let limit = if is_adaptive { most.min(FEW) } else { most };
         let doubling = (limit < most).then(|| Doubling::until(most));
         let round = Round::new(now, limit);
-        Self { limit, most, is_adaptive, doubling, round, past: None, shrunk: now }
+        Self {
+            limit,
+            most,
+            is_adaptive,
+            doubling,
+            round,
+            past: None,
+            refused: None,
+            in_vain: 0,
+            patience: 0,
+            shrunk: now,
+        }
     }
 
     pub(super) fn limit(&self) -> usize {
@@ -115,7 +145,7 @@ impl Control {
             Ended::Delivered | Ended::Answered => {
                 self.round.count((seen.now - seen.began).as_secs_f64());
             }
-            Ended::PushedBack => self.round.pushed_back |= seen.began >= self.shrunk,
+            Ended::PushedBack => self.round.pushed_back += u32::from(seen.began >= self.shrunk),
             Ended::Unclear => {}
         }
         // Who does not use half of it needs no more.
@@ -128,7 +158,7 @@ impl Control {
                 self.doubling = None;
             }
         }
-        let is_over = seen.now >= self.round.ends || self.round.pushed_back;
+        let is_over = seen.now >= self.round.ends || (self.is_pushed_back() && self.patience == 0);
         if self.is_adaptive && is_over {
             self.end_round(seen.now, seen.peak);
         }
@@ -136,38 +166,75 @@ impl Control {
     }
 
     fn end_round(&mut self, now: Instant, peak: usize) {
-        let round = &self.round;
-        let reached = peak >= round.limit;
-        let (mean, fastest) = (round.mean(), round.fastest);
-        // What is not answered at all shows in no time to an answer.
-        let hangs = |least: f64| f64::from(round.answers) < least * as_f64(round.limit);
-        match (&mut self.doubling, mean) {
-            _ if round.pushed_back => self.shrink(now),
-            (_, None) => {}
-            (Some(doubling), Some(_)) => {
-                let notable = (NOTABLE_DOUBLING * doubling.fastest).max(NOTABLE_DOUBLING_SECS);
-                if fastest > doubling.fastest + notable {
-                    self.shrink(now);
-                } else if reached && hangs(0.5) {
-                    self.doubling = None;
-                } else {
-                    doubling.fastest = doubling.fastest.min(fastest);
-                }
-            }
-            (None, Some(mean)) => match self.past {
-                Some(past) if mean > past.notable() => self.shrink(now),
-                Some(past) if reached && mean <= past.mean && !hangs(0.75) => {
-                    self.limit = (self.limit + 1).min(self.most);
-                }
-                _ => {}
-            },
+        self.patience = self.patience.saturating_sub(1);
+        let mean = self.round.mean();
+        if self.is_pushed_back() {
+            self.yield_to(now);
+        } else if let Some(mean) = mean {
+            self.compare(mean, peak, now);
         }
+        self.refused = match self.refused {
+            Some((limit, rounds)) if rounds > 0 => Some((limit, rounds - 1)),
+            _ => {
+                self.in_vain = 0;
+                None
+            }
+        };
         if let Some(mean) = mean {
-            self.past =
-                Some(self.past.map_or(Past { mean, variance: 0.0 }, |past| past.with(mean)));
+            self.past = Some(self.past.map_or(Past::new(mean), |past| past.with(mean, peak)));
         }
         self.round = Round { peak_before: peak, ..Round::new(now, self.limit) };
         self.round.ends += self.past.map_or(Duration::ZERO, Past::round).max(ROUND);
+    }
+
+    /// Grows or shrinks by the mean time to an answer.
+    fn compare(&mut self, mean: f64, peak: usize, now: Instant) {
+        let round = &self.round;
+        let reached = peak >= round.limit;
+        // What is not answered at all shows in no time to an answer.
+        let hangs = |least: f64| f64::from(round.answers) < least * as_f64(round.limit);
+        if let Some(doubling) = &mut self.doubling {
+            let notable = (NOTABLE_DOUBLING * doubling.fastest).max(NOTABLE_DOUBLING_SECS);
+            if round.fastest > doubling.fastest + notable {
+                self.shrink(now);
+            } else if reached && hangs(0.5) {
+                self.doubling = None;
+            } else {
+                doubling.fastest = doubling.fastest.min(round.fastest);
+            }
+            return;
+        }
+        let Some(past) = self.past else { return };
+        if mean > past.notable(round.error()) || (reached && mean > past.slow()) {
+            self.shrink(now);
+        } else if reached && mean <= past.usual() && !hangs(0.75) {
+            let most = self.refused.map_or(self.most, |(refused, _)| refused.saturating_sub(1));
+            if self.limit < most.min(self.most) {
+                self.limit += 1;
+            }
+        }
+    }
+
+    /// Whether so many failed that it is a sign.
+    fn is_pushed_back(&self) -> bool {
+        let Round { pushed_back, answers, .. } = self.round;
+        let many = pushed_back >= 3 && pushed_back * MANY >= pushed_back + answers;
+        many || (pushed_back > 0 && self.patience == 0)
+    }
+
+    /// Lowers the limit for failures, unless that has not helped.
+    fn yield_to(&mut self, now: Instant) {
+        let was_lowered = self.refused.is_some_and(|(refused, _)| self.limit < refused);
+        self.in_vain += u32::from(was_lowered && self.patience == 0);
+        if self.in_vain < IN_VAIN {
+            self.refused = Some((self.limit, ROUNDS_BELOW));
+            self.shrink(now);
+            return;
+        }
+        self.in_vain = 0;
+        self.patience = ROUNDS_BORNE;
+        self.refused = None;
+        self.doubling = (self.limit < self.most).then(|| Doubling::until(self.most));
     }
 
     fn shrink(&mut self, now: Instant) {
@@ -193,32 +260,65 @@ impl Round {
     /// A round of no length.
     fn new(now: Instant, limit: usize) -> Self {
         let (total, fastest) = (0.0, f64::INFINITY);
-        Self { ends: now, limit, peak_before: 0, answers: 0, total, fastest, pushed_back: false }
+        Self {
+            ends: now,
+            limit,
+            peak_before: 0,
+            answers: 0,
+            squares: 0.0,
+            total,
+            fastest,
+            pushed_back: 0,
+        }
     }
 
     fn count(&mut self, secs: f64) {
         self.answers += 1;
         self.total += secs;
+        self.squares += secs * secs;
         self.fastest = self.fastest.min(secs);
     }
 
     fn mean(&self) -> Option<f64> {
         (self.answers > 0).then(|| self.total / f64::from(self.answers))
     }
+
+    /// How much the mean of as many answers deviates by chance.
+    fn error(&self) -> f64 {
+        let answers = f64::from(self.answers);
+        let mean = self.total / answers;
+        ((self.squares / answers - mean * mean).max(0.0) / answers).sqrt()
+    }
 }
 
 impl Past {
-    fn with(self, mean: f64) -> Self {
-        let difference = mean - self.mean;
-        Self {
-            mean: self.mean + ALPHA * difference,
-            variance: (1.0 - ALPHA) * (self.variance + ALPHA * difference * difference),
-        }
+    fn new(mean: f64) -> Self {
+        Self { mean, variance: 0.0, base: mean }
     }
 
-    /// Above this a round's mean is a sign that the limit is too high.
-    fn notable(self) -> f64 {
-        let chance = DEVIATIONS * self.variance.sqrt();
+    /// With a round in which at most `peak` attempts were on the wire at once.
+    fn with(self, mean: f64, peak: usize) -> Self {
+        let difference = mean - self.mean;
+        let mean = self.mean + ALPHA * difference;
+        let variance = (1.0 - ALPHA) * (self.variance + ALPHA * difference * difference);
+        // So few do not slow an endpoint: this is how fast it is now.
+        let base = if peak <= ALONE { mean } else { self.base.min(mean) };
+        Self { mean, variance, base }
+    }
+
+    /// Up to this a round's mean is as it was: what differs by less is rounding.
+    fn usual(self) -> f64 {
+        (self.mean * (1.0 + 1e-6)).min(self.base + (0.5 * self.base).max(0.5 * QUEUE_SECS))
+    }
+
+    fn slow(self) -> f64 {
+        self.base + self.base.max(QUEUE_SECS)
+    }
+
+    /// Above this a round's mean, of which `error` may be chance, is a sign that the limit is too
+    /// high.
+    fn notable(self, error: f64) -> f64 {
+        let chance = DEVIATIONS * self.variance.sqrt().max(error);
         self.mean + chance.max(NOTABLE * self.mean).max(NOTABLE_SECS)
     }
 

@@ -19,6 +19,13 @@ const DECREASE: f64 = 0.85;
 /// attempts take at it: the next refusal is then one of several hundred, however slow the pace.
 const RECOVERY_SECS: f64 = 5.0;
 const RECOVERY_ATTEMPTS: f64 = 150.0;
+/// Below this part of the refused pace a limiter refuses nothing. If it is refused as ever after so
+/// many attempts, and not one in so many, then the pace is not why, and for so long it is not
+/// slowed for that.
+const QUIET: f64 = 0.93;
+const ENOUGH: u32 = 200;
+const MANY: u32 = 10;
+const PATIENCE: Duration = Duration::from_mins(1);
 /// A pace is forgotten when no refusal came for so long.
 const FORGET: Duration = Duration::from_mins(10);
 
@@ -39,6 +46,9 @@ pub(super) struct Learned {
     slowed: Instant,
     /// Whether anything was taken since: refusals with nothing taken between are one sign.
     taken_since: bool,
+    /// What came while the pace was well below the refused one, since then and in all.
+    quiet: Share,
+    quiet_ever: Share,
     last_taken: Instant,
     last_refused: Instant,
 }
@@ -52,10 +62,12 @@ pub(super) enum Change {
     Slowed(f64),
     /// There is none any more.
     Forgotten,
+    /// There is none any more, because a slower pace was refused as often.
+    GivenUp,
 }
 
 impl Learned {
-    /// The pace after a first refusal, where so many attempts were taken in the last second.
+    /// The pace after a first refusal, where so many attempts per second were taken of late.
     pub(super) fn new(now: Instant, taken: f64) -> Self {
         Self {
             rate: (taken * DECREASE).max(FIRST),
@@ -63,6 +75,8 @@ impl Learned {
             grown: 0.0,
             slowed: now,
             taken_since: false,
+            quiet: Share::default(),
+            quiet_ever: Share::default(),
             last_taken: now,
             last_refused: now,
         }
@@ -76,12 +90,19 @@ impl Learned {
         Change::Begun(self.rate)
     }
 
-    /// Learns from an attempt that was refused. `taken` is how many were taken in the last second,
-    /// which is what a busy endpoint allows.
+    /// Learns from an attempt that was refused. `taken` is how many per second were taken of
+    /// late, which is what a busy endpoint allows.
     pub(super) fn refused(&mut self, began: Instant, now: Instant, taken: f64) -> Option<Change> {
         self.last_refused = now;
         if began < self.slowed || !self.taken_since {
             return None;
+        }
+        if self.is_quiet() {
+            self.quiet.refused += 1;
+            self.quiet_ever.refused += 1;
+            if !self.quiet.is_large() {
+                return self.quiet_ever.is_steady().then_some(Change::GivenUp);
+            }
         }
         let refused_at = taken.clamp(self.rate / 2.0, self.rate);
         self.rate = (refused_at * DECREASE).max(SLOWEST);
@@ -89,6 +110,7 @@ impl Learned {
         self.grown = 0.0;
         self.slowed = now;
         self.taken_since = false;
+        self.quiet = Share::default();
         Some(Change::Slowed(self.rate))
     }
 
@@ -96,12 +118,21 @@ impl Learned {
     /// only grows while it is waited for: else it is not the pace that holds the sink.
     pub(super) fn took(&mut self, began: Instant, now: Instant, waited: bool) -> bool {
         self.taken_since |= began >= self.slowed;
+        if self.is_quiet() {
+            self.quiet.taken += 1;
+            self.quiet_ever.took();
+        }
         let passed = (now - self.last_taken).as_secs_f64().min(2.0 / self.rate);
         self.last_taken = now;
         if waited {
             self.grow(passed);
         }
         self.rate < FASTEST && now - self.last_refused < FORGET
+    }
+
+    /// Whether the pace is so far below the one that was refused that no refusal should come.
+    fn is_quiet(&self) -> bool {
+        self.refused_at.is_some_and(|refused_at| self.rate < QUIET * refused_at)
     }
 
     fn grow(&mut self, secs: f64) {
@@ -118,39 +149,116 @@ impl Learned {
     }
 }
 
-/// How many attempts were taken in the last second.
+/// How many of some attempts were refused.
+#[derive(Debug, Default)]
+struct Share {
+    taken: u32,
+    refused: u32,
+}
+
+impl Share {
+    /// Counts one more; what was long ago counts less and less.
+    fn took(&mut self) {
+        self.taken += 1;
+        if self.taken >= 2 * ENOUGH {
+            *self = Self { taken: ENOUGH, refused: self.refused / 2 };
+        }
+    }
+
+    /// Whether so many were refused that it is certainly for their pace.
+    fn is_large(&self) -> bool {
+        self.refused >= 3 && self.refused * MANY >= self.taken
+    }
+
+    /// Whether there were enough attempts to say that refusals go on, few as they are.
+    fn is_steady(&self) -> bool {
+        self.refused >= 3 && self.taken >= ENOUGH
+    }
+}
+
+/// The time in which refusals that have nothing to do with the pace are borne.
+#[derive(Debug)]
+pub(super) struct Patience {
+    until: Instant,
+    share: Share,
+}
+
+impl Patience {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { until: now + PATIENCE, share: Share::default() }
+    }
+
+    pub(super) fn took(&mut self) {
+        self.share.took();
+    }
+
+    /// Takes note of a refusal, and says whether it is borne.
+    pub(super) fn bears(&mut self, now: Instant) -> bool {
+        self.share.refused += 1;
+        now < self.until && !self.share.is_large()
+    }
+}
+
+/// How many attempts were taken of late.
 #[derive(Debug)]
 pub(super) struct Meter {
-    second: Instant,
+    born: Instant,
+    last_second: Window,
+    last_ten: Window,
+}
+
+/// What was counted in the current span of time and the one before.
+#[derive(Debug)]
+struct Window {
+    secs: f64,
+    began: Instant,
     before: f64,
     count: f64,
 }
 
 impl Meter {
     pub(super) fn new(now: Instant) -> Self {
-        Self { second: now, before: 0.0, count: 0.0 }
+        Self { born: now, last_second: Window::new(now, 1.0), last_ten: Window::new(now, 10.0) }
     }
 
     pub(super) fn count(&mut self, now: Instant) {
-        self.turn(now);
-        self.count += 1.0;
+        for window in [&mut self.last_second, &mut self.last_ten] {
+            window.turn(now);
+            window.count += 1.0;
+        }
     }
 
-    /// Of the second before the current one, as much as is not longer ago than a second.
+    /// Attempts per second: in the last one, or where that is too few to say in the last ten.
     pub(super) fn per_second(&mut self, now: Instant) -> f64 {
+        let last_second = self.last_second.total(now);
+        if last_second >= 10.0 {
+            return last_second;
+        }
+        let lived = (now - self.born).as_secs_f64();
+        self.last_ten.total(now) / lived.clamp(1.0, self.last_ten.secs)
+    }
+}
+
+impl Window {
+    fn new(now: Instant, secs: f64) -> Self {
+        Self { secs, began: now, before: 0.0, count: 0.0 }
+    }
+
+    /// Of the span before the current one, as much as is not longer ago than its length.
+    fn total(&mut self, now: Instant) -> f64 {
         let passed = self.turn(now);
         self.before * (1.0 - passed) + self.count
     }
 
-    /// Begins a new second where one has passed, and says how much of it has.
+    /// Begins a new span where one has passed, and says which part of it has.
     fn turn(&mut self, now: Instant) -> f64 {
-        let passed = (now - self.second).as_secs_f64();
+        let passed = (now - self.began).as_secs_f64() / self.secs;
         if passed < 1.0 {
             return passed;
         }
-        self.before = if passed < 2.0 { self.count } else { 0.0 };
+        let next = self.began + Duration::from_secs_f64(self.secs);
+        (self.before, self.began) = if passed < 2.0 { (self.count, next) } else { (0.0, now) };
         self.count = 0.0;
-        self.second = if passed < 2.0 { self.second + Duration::from_secs(1) } else { now };
-        (now - self.second).as_secs_f64()
+        (now - self.began).as_secs_f64() / self.secs
     }
 }

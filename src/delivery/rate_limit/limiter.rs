@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    learned::{Change, Learned, Meter},
+    learned::{Change, Learned, Meter, Patience},
     pace::Pace,
     told::{self, Told},
 };
@@ -54,6 +54,8 @@ struct State {
     learned: Option<Learned>,
     told: Option<Told>,
     meter: Meter,
+    /// While there is no pace because refusals have nothing to do with it.
+    patience: Option<Patience>,
     /// Whether someone had to wait for a slot since an attempt last ended.
     waited: bool,
 }
@@ -77,6 +79,7 @@ impl RateLimiter {
             learned: None,
             told: None,
             meter: Meter::new(now),
+            patience: None,
             waited: false,
         };
         Self(Arc::new(Slots {
@@ -159,6 +162,9 @@ impl RateLimiter {
         let state = &mut *state;
         let waited = std::mem::take(&mut state.waited);
         state.meter.count(now);
+        if let Some(patience) = &mut state.patience {
+            patience.took();
+        }
         let learned = state.learned.as_mut()?;
         if learned.took(began, now, waited) {
             return None;
@@ -172,15 +178,22 @@ impl RateLimiter {
         let now = Instant::now();
         let mut state = self.0.state();
         let state = &mut *state;
+        if state.patience.as_mut().is_some_and(|patience| patience.bears(now)) {
+            return None;
+        }
+        state.patience = None;
         let taken = state.meter.per_second(now);
         let change = match &mut state.learned {
             Some(learned) => learned.refused(began, now, taken)?,
             none => none.insert(Learned::new(now, taken)).begun(),
         };
-        if let Some(learned) = &state.learned {
+        if change == Change::GivenUp {
+            state.learned = None;
+            state.patience = Some(Patience::new(now));
+        } else if let Some(learned) = &state.learned {
             state.next = state.next.max(now + learned.pace().interval);
+            self.0.paced.store(true, Relaxed);
         }
-        self.0.paced.store(true, Relaxed);
         Some(change)
     }
 

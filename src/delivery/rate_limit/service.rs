@@ -160,6 +160,10 @@ impl Attempt {
                 "the endpoint answers 429: from now on the sink finds out what pace it bears"
             ),
             Change::Slowed(per_second) => tracing::debug!(sink, per_second, "slower after a 429"),
+            Change::GivenUp => tracing::info!(
+                sink,
+                "the endpoint answers 429 now and then at any pace: it is not slowed any more"
+            ),
             Change::Forgotten => tracing::info!(sink, "the pace learned from 429s is forgotten"),
         }
     }

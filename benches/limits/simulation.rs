@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use profile_http::{
     delivery::{
         Admission, AttemptError, AuthSettings, BackoffSettings, Classes, ConcurrencySettings,
@@ -169,9 +169,10 @@ async fn dispatch(stack: Stack, mut gate: Gate) {
 
 fn settings(concurrency: ConcurrencySettings) -> DeliverySettings {
     DeliverySettings {
-        endpoint: "http://endpoint.example/profiles".parse().unwrap_or_default(),
+        endpoint: Uri::from_static("http://endpoint.example/profiles").into(),
         method: Method::POST,
         headers: HeaderMap::new(),
+        header_templates: Vec::new(),
         auth: AuthSettings::None,
         request: RequestSettings {
             timeout: Duration::from_secs(1),
@@ -186,8 +187,10 @@ fn settings(concurrency: ConcurrencySettings) -> DeliverySettings {
                 max_duration: Duration::from_secs(10),
             },
             retry_after_max: Duration::from_mins(5),
+            compression: None,
             classes: Classes::default(),
         },
+        signing: None,
         tls: TlsSettings::default(),
     }
 }

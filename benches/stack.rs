@@ -15,11 +15,12 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use profile_http::{
     clock::Clock,
     delivery::{
-        AttemptError, AuthSettings, BackoffSettings, Classes, Coding, DeliverySettings, Gate,
-        IdempotencyKey, ProfileVersion, RateLimitSettings, RateLimiter, RequestSettings, Secret,
-        SigningSettings, TlsSettings, Trail, attempt::AttemptLayer, auth::AuthLayer, compose,
-        compress::CompressLayer, concurrency::ConcurrencyLayer, deadline::DeadlineLayer,
-        gate::GateLayer, headers::HeadersLayer, observe::ObserveLayer, rate_limit::RateLimitLayer,
+        AttemptError, AuthSettings, BackoffSettings, Classes, Coding, ConcurrencyLimit,
+        ConcurrencySettings, DeliverySettings, Gate, IdempotencyKey, ProfileVersion,
+        RateLimitSettings, RateLimiter, RequestSettings, Secret, SigningSettings, TlsSettings,
+        Trail, attempt::AttemptLayer, auth::AuthLayer, compose, compress::CompressLayer,
+        concurrency::ConcurrencyLayer, deadline::DeadlineLayer, gate::GateLayer,
+        headers::HeadersLayer, observe::ObserveLayer, rate_limit::RateLimitLayer,
         retry::RetryLayer, sign::SignLayer, timeout::TimeoutLayer,
     },
     telemetry::Component,
@@ -67,8 +68,9 @@ fn settings() -> DeliverySettings {
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
             deadline: Duration::from_secs(30),
-            concurrency: 64,
+            concurrency: ConcurrencySettings::Fixed(64),
             rate_limit: Some(pace()),
+            honour_rate_limit_headers: true,
             retry: BackoffSettings {
                 attempts: 3,
                 initial: Duration::from_millis(200),
@@ -135,7 +137,14 @@ fn stack(c: &mut Criterion) {
     let gate = Gate::new(request.retry_after_max, Arc::clone(&component));
     let limiter = RateLimiter::new(pace());
     let classes = Classes::default();
+    let adaptive = ConcurrencySettings::Adaptive { max: 200 };
+    let adaptive = ConcurrencyLimit::new(adaptive, &component);
+    let fixed = ConcurrencyLimit::new(request.concurrency, &component);
     let attempt = AttemptLayer::new(Arc::clone(&component));
+    let reporting = attempt.clone().reporting_to(adaptive.clone(), classes.clone());
+    let learning = RateLimitLayer::new(RateLimiter::unlimited())
+        .learning(classes.clone(), &component)
+        .heeding_headers(request.retry_after_max);
     let retry = RetryLayer::new(request.retry, classes.clone(), Arc::clone(&component));
 
     measure(c, "nothing", &NoOp);
@@ -151,8 +160,10 @@ fn stack(c: &mut Criterion) {
     }
     measure(c, "deadline", &DeadlineLayer::new(request.deadline).layer(NoOp));
     measure(c, "retry", &retry.layer(NoOp));
-    measure(c, "concurrency", &ConcurrencyLayer::new(request.concurrency).layer(NoOp));
+    measure(c, "concurrency", &ConcurrencyLayer::new(fixed).layer(NoOp));
+    measure(c, "concurrency, adaptive", &ConcurrencyLayer::new(adaptive).layer(NoOp));
     measure(c, "rate_limit", &RateLimitLayer::new(limiter).layer(NoOp));
+    measure(c, "rate_limit, learning", &learning.layer(NoOp));
     measure(c, "gate", &GateLayer::new(&gate, classes).layer(NoOp));
     measure(c, "timeout", &TimeoutLayer::new(request.timeout).layer(NoOp));
     measure(c, "headers", &HeadersLayer::new(settings.headers.clone()).layer(NoOp));
@@ -166,6 +177,7 @@ fn stack(c: &mut Criterion) {
         measure(c, name, &layer.layer(NoOp));
     }
     measure(c, "attempt", &attempt.layer(NoOp));
+    measure(c, "attempt, reported", &reporting.layer(NoOp));
 }
 
 criterion_group!(benches, stack);

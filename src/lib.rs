@@ -18,6 +18,7 @@ pub mod store; // the latest state of each profile and the version that was conf
 pub mod dispatch; // claims what is due, delivers it, settles what became of it
 pub mod delivery; // the Tower stack, layer by layer, and the classes of answers
 pub mod endpoint; // the wire: hyper client and TLS
+pub mod console; // the admin API of a running process
 pub mod run; // wires all of it, and brings it to an end
 pub mod telemetry; // logs and metrics
 pub mod clock; // wall-clock time, replaceable in tests

@@ -2,7 +2,7 @@ use std::{fmt::Write, path::PathBuf};
 
 use profile_http::{
     config::{self, ConfigErrors, Env, Plan, SinkPlan, SourceKind},
-    delivery::AuthSettings,
+    delivery::{AuthSettings, GrantType},
     profile::Attributes,
 };
 
@@ -52,6 +52,9 @@ fn summary(plan: &Plan) -> String {
         };
         line(&mut text, &format!("source {}: {from}", source.name));
     }
+    if let Some(api) = &plan.api {
+        line(&mut text, &format!("API: http://{}", api.address));
+    }
     for sink in &plan.sinks {
         describe(&mut text, sink);
     }
@@ -66,7 +69,10 @@ fn describe(text: &mut String, sink: &SinkPlan) {
         AuthSettings::None => "without authentication",
         AuthSettings::Basic { .. } => "with basic authentication",
         AuthSettings::Bearer { .. } => "with a bearer token",
-        AuthSettings::OAuth2(_) => "with OAuth2 client credentials",
+        AuthSettings::OAuth2(oauth2) => match oauth2.grant {
+            GrantType::ClientCredentials => "with OAuth2 client credentials",
+            GrantType::Password { .. } => "with OAuth2 and a user's password",
+        },
     };
     let endpoint = delivery.endpoint.without_query();
     let mapping = sink.mapping.spec();

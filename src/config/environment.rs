@@ -10,7 +10,10 @@ use super::{
     ConfigErrors, Plan, Problem,
     plan::{Need, NeedKind},
 };
-use crate::delivery::sign::{self, KeyKind};
+use crate::delivery::{
+    auth::check_key,
+    sign::{self, KeyKind},
+};
 
 /// Checks that the files of a plan can be read and that its data directory can be written. Makes
 /// and locks nothing, so that it can be done beside a running process.
@@ -20,6 +23,9 @@ pub fn check_files(plan: &Plan) -> Result<(), ConfigErrors> {
         NeedKind::Secret(path) => secret(path),
         NeedKind::SigningKey(path, kind) => signing_key(path, *kind),
         NeedKind::Certificates(path) => certificates(path),
+        NeedKind::PrivateKey(path, algorithm) => {
+            check_key(path, *algorithm).map_err(|what| (what, algorithm.remedy()))
+        }
         NeedKind::Host(..) => Ok(()),
     })
 }

@@ -68,6 +68,7 @@ impl Classes {
             Err(
                 AttemptError::Tls(_)
                 | AttemptError::Secret(_)
+                | AttemptError::Results { .. }
                 | AttemptError::Token(TokenError::Refused(_)),
             ) => Some(Class::Endpoint),
             Err(_) => Some(Class::Later),

@@ -1,9 +1,9 @@
 use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, Method};
 use secrecy::SecretString;
 
-use super::Classes;
+use super::{Classes, OAuth2Settings};
 use crate::endpoint::{
     TlsSettings,
     template::{HeaderTemplate, UrlTemplate},
@@ -40,9 +40,11 @@ pub struct RequestSettings {
     /// Time of the whole delivery from when the first attempt may be sent.
     pub deadline: Duration,
     /// Requests at once.
-    pub concurrency: usize,
+    pub concurrency: ConcurrencySettings,
     /// The pace that is kept, if there is one.
     pub rate_limit: Option<RateLimitSettings>,
+    /// Whether what answers say about the quota that is left slows the sink.
+    pub honour_rate_limit_headers: bool,
     /// Repetition inside the stack.
     pub retry: BackoffSettings,
     /// The longest `Retry-After` that is heeded.
@@ -60,6 +62,28 @@ pub enum Coding {
     Gzip,
     /// zstd (RFC 8878).
     Zstd,
+}
+
+/// How many attempts may be under way at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConcurrencySettings {
+    /// So many.
+    Fixed(usize),
+    /// As many as the endpoint bears.
+    Adaptive {
+        /// But never more than this.
+        max: usize,
+    },
+}
+
+impl ConcurrencySettings {
+    /// The most attempts that are ever under way at once.
+    pub fn most(self) -> usize {
+        match self {
+            Self::Fixed(limit) => limit,
+            Self::Adaptive { max } => max,
+        }
+    }
 }
 
 /// At most `num` attempts in each `per`, evenly spaced, of which `burst` may go at once.
@@ -103,39 +127,6 @@ pub enum AuthSettings {
     },
     /// `Authorization: Bearer` with a token from an OAuth2 token endpoint.
     OAuth2(Box<OAuth2Settings>),
-}
-
-/// OAuth2 client credentials (RFC 6749 section 4.4).
-#[derive(Clone, Debug)]
-pub struct OAuth2Settings {
-    /// The token endpoint.
-    pub auth_endpoint: Uri,
-    /// The client id.
-    pub client_id: String,
-    /// The client secret.
-    pub client_secret: Secret,
-    /// How the client proves itself.
-    pub client_auth: ClientAuth,
-    /// The scopes asked for.
-    pub scopes: Vec<String>,
-    /// Parameters added to the token request, such as `audience`.
-    pub extra_params: Vec<(String, String)>,
-    /// How long before its expiry a token is renewed.
-    pub refresh_before: Duration,
-    /// Time of one token request.
-    pub timeout: Duration,
-    /// TLS towards the token endpoint.
-    pub tls: TlsSettings,
-}
-
-/// How an OAuth2 client proves itself to the token endpoint (RFC 6749 section 2.3.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ClientAuth {
-    /// `client_id` and `client_secret` in the form body.
-    #[default]
-    Body,
-    /// `Authorization: Basic`, id and secret form-encoded first.
-    Basic,
 }
 
 /// The keys that requests are signed with, at least one.

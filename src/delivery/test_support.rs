@@ -16,7 +16,8 @@ use http::{HeaderName, Request, Response, StatusCode};
 use tokio::time::{Instant, sleep};
 use tower::Service;
 
-use super::{AttemptError, Trail};
+use super::{AttemptError, ConcurrencyLimit, ConcurrencySettings, Trail};
+use crate::telemetry::Component;
 
 pub(crate) type Outcome = Result<Response<Bytes>, AttemptError>;
 
@@ -46,6 +47,11 @@ pub(crate) fn answer_with(status: u16, headers: &[(HeaderName, &str)]) -> Outcom
 
 pub(crate) fn status(outcome: &Outcome) -> u16 {
     outcome.as_ref().unwrap().status().as_u16()
+}
+
+/// A limit that does not move.
+pub(crate) fn at_once(attempts: usize) -> ConcurrencyLimit {
+    ConcurrencyLimit::new(ConcurrencySettings::Fixed(attempts), &Component::detached())
 }
 
 pub(crate) fn secs(seconds: u64) -> Duration {

@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Uri};
+use http::{HeaderName, HeaderValue, Uri};
 
 use crate::{
-    clock::Micros,
     delivery::DeliverySettings,
     endpoint::template::{HeaderTemplate, Unrenderable, UrlTemplate, Value},
     profile::{FieldError, Fields, Invalid, Known, Mapping, Path, PathError},
-    store::DeadLetter,
 };
 
 /// Where an export goes. Exports of one target may share a request.
@@ -20,16 +17,6 @@ pub struct Target {
     pub uri: Uri,
     /// The headers that are filled in from the profile.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-}
-
-impl Target {
-    /// Writes URL and headers into a request that goes there.
-    pub(super) fn address<B>(&self, request: &mut Request<B>) {
-        *request.uri_mut() = self.uri.clone();
-        for (name, value) in &self.headers {
-            request.headers_mut().insert(name, value.clone());
-        }
-    }
 }
 
 /// Why there is nothing to send of a profile.
@@ -55,19 +42,6 @@ impl ExportError {
         match self {
             Self::Damaged(_) => "render_failed",
             Self::Unrenderable(_) | Self::Field(_) | Self::Path(_) => "unrenderable",
-        }
-    }
-
-    /// What becomes of the version that cannot be sent: nothing, until there is a newer one.
-    pub fn dead_letter(&self, version: u64, at: Micros) -> DeadLetter {
-        DeadLetter {
-            version,
-            status: 0,
-            request_id: None,
-            reason: self.to_string(),
-            answer: Bytes::new(),
-            attempts: 0,
-            at,
         }
     }
 }

@@ -12,6 +12,6 @@ pub mod tls;
 #[cfg(test)]
 mod tests;
 
-pub use client::{ANSWER_LIMIT, Transport};
+pub use client::{ANSWER_LIMIT, AnswerLimit, Transport};
 pub use error::{EndpointError, SendError};
 pub use tls::{TlsSettings, TlsVersion};

@@ -5,7 +5,10 @@
 mod support;
 mod templates;
 
+mod api;
+mod console;
 mod crash;
+mod dead_letters;
 mod demo;
 mod explain;
 mod gate;
@@ -15,3 +18,4 @@ mod request;
 mod signing;
 mod sources;
 mod start;
+mod tokens;

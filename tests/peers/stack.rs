@@ -4,8 +4,9 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderMap, Method, Request, StatusCode};
 use profile_http::{
+    clock::Clock,
     delivery::{
-        AttemptError, AuthSettings, BackoffSettings, Classes, ClientAuth, Deliver,
+        AttemptError, AuthSettings, BackoffSettings, Classes, ConcurrencySettings, Deliver,
         DeliverySettings, Gate, RequestSettings,
         auth::{AuthLayer, TokenSource},
         compose, token_transport,
@@ -15,11 +16,14 @@ use profile_http::{
 };
 use tower::{ServiceExt, util::MapErr};
 
-use crate::{nginx::Nginx, oidc::Oidc};
+use crate::{
+    nginx::Nginx,
+    oidc::{Client, Oidc},
+};
 
 /// A stack that delivers to nginx with tokens of the OAuth2 server.
 fn deliver(nginx: &Nginx, oidc: &Oidc, component: &Arc<Component>) -> (Deliver, TokenSource) {
-    let oauth2 = oidc.settings(ClientAuth::Body);
+    let oauth2 = oidc.settings(Client::InBody);
     let settings = DeliverySettings {
         endpoint: nginx.url("/profiles").parse().unwrap(),
         method: Method::POST,
@@ -31,8 +35,9 @@ fn deliver(nginx: &Nginx, oidc: &Oidc, component: &Arc<Component>) -> (Deliver, 
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
             deadline: Duration::from_secs(30),
-            concurrency: 20,
+            concurrency: ConcurrencySettings::Fixed(20),
             rate_limit: None,
+            honour_rate_limit_headers: true,
             retry: BackoffSettings {
                 attempts: 3,
                 initial: Duration::from_millis(200),
@@ -45,12 +50,12 @@ fn deliver(nginx: &Nginx, oidc: &Oidc, component: &Arc<Component>) -> (Deliver, 
         tls: TlsSettings { ca_file: Some(nginx.ca_file()), ..TlsSettings::default() },
     };
     let transport = token_transport(&oauth2).unwrap();
-    let tokens = TokenSource::new(oauth2, transport, component.clone()).unwrap();
+    let tokens = TokenSource::new(oauth2, transport, Clock::system(), component.clone()).unwrap();
     let auth = AuthLayer::new(&settings.auth, Some(tokens.clone())).unwrap();
     let gate = Gate::new(settings.request.retry_after_max, component.clone());
     let request = &settings.request;
     let transport =
-        Transport::new(&settings.tls, request.connect_timeout, request.concurrency).unwrap();
+        Transport::new(&settings.tls, request.connect_timeout, request.concurrency.most()).unwrap();
     let wire = MapErr::new(transport, AttemptError::from);
     (compose(&settings, &gate, component, auth, wire).service, tokens)
 }

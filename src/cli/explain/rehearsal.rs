@@ -9,7 +9,7 @@ use profile_http::{
         AttemptError, AuthSettings, Deliver, Gate, Secret, SigningSettings, Trail, auth::AuthLayer,
         compose,
     },
-    dispatch::{ExportError, Exporter},
+    dispatch::{BatchSettings, ExportError, Exporter, unrenderable},
     profile::{Mapping, ProfileId, Projected},
     record::Record,
     store::{
@@ -56,7 +56,11 @@ impl Rehearsal {
         let clock = Clock::system();
         let metrics = Component::detached();
         let mapping = Arc::clone(&sink.mapping);
-        let settings = EmbeddedSettings { sync: SyncMode::Os, cache_bytes: CACHE_BYTES };
+        let settings = EmbeddedSettings {
+            sync: SyncMode::Os,
+            cache_bytes: CACHE_BYTES,
+            ..EmbeddedSettings::default()
+        };
         let store = EmbeddedStore::open(
             dir.path(),
             Arc::clone(&mapping),
@@ -67,7 +71,10 @@ impl Rehearsal {
         .map_err(|error| failed(&error))?;
         let delivery = &sink.delivery;
         let mapped_at = Arc::new(store.mapped_at().clone());
-        let exporter = Exporter::new(Arc::clone(&mapping), mapped_at, store.store_id(), delivery);
+        // The wire below answers without results.
+        let batch = BatchSettings { results: None, ..sink.batch.clone() };
+        let exporter = Exporter::new(Arc::clone(&mapping), mapped_at, store.store_id(), delivery)
+            .batching(&batch, delivery);
         let (wire, sent) = mpsc::unbounded_channel();
         let gate = Gate::new(delivery.request.retry_after_max, Arc::clone(&metrics));
         let auth = AuthLayer::new(&stand_in(&delivery.auth), None).map_err(Failure::of)?;
@@ -176,17 +183,20 @@ impl Rehearsal {
     /// profile JSON that it carries, in whatever form.
     async fn deliver(&mut self) -> Result<Result<(Request<Bytes>, Bytes), ExportError>, Failure> {
         let claims = self.store.claim(1).await.map_err(|error| failed(&error))?;
-        let [Claim { id, version, confirmed, known, .. }] = &claims.ready[..] else {
+        let [claim @ Claim { id, version, confirmed, known, .. }] = &claims.ready[..] else {
             return Err(Failure::of("what has changed is not due; this is a fault of the program"));
         };
         let export = self.exporter.export(known, *version, *confirmed);
         let outcome = match &export {
             Ok(export) => {
-                let request = self.exporter.request(export, &Trail::default());
+                let request = self.exporter.request(std::iter::once(export), &Trail::default());
                 self.stack.clone().oneshot(request).await.map_err(Failure::of)?;
                 Outcome::Delivered
             }
-            Err(error) => Outcome::Refused(Arc::new(error.dead_letter(*version, self.clock.now()))),
+            Err(error) => {
+                let letter = unrenderable(claim, error.to_string(), self.clock.now());
+                Outcome::Refused(Arc::new(letter))
+            }
         };
         let settled = Settled { id: *id, version: *version, outcome, unknown: false };
         self.store.settle(vec![settled]).await.map_err(|error| failed(&error))?;

@@ -49,6 +49,10 @@ pub(super) fn introduction(sink: &SinkPlan) -> String {
     let mut rows = Rows::default();
     let endpoint = sink.delivery.endpoint.shown(None, hide::HIDDEN);
     rows.heading(&format!("sink {}: {} {endpoint}", sink.name, sink.delivery.method));
+    if sink.batch.max_profiles > 1 {
+        let most = sink.batch.max_profiles;
+        rows.row("batch", &format!("up to {most} profiles a request; here each is sent alone"));
+    }
     match &spec.attributes {
         Attributes::All => rows.row("attributes", "all"),
         Attributes::Listed(paths) if paths.is_empty() => rows.row("attributes", "none"),

@@ -2,7 +2,7 @@ use std::{cell::RefCell, path::PathBuf};
 
 use crate::{
     config::problem::{Place, Problem},
-    delivery::sign::KeyKind,
+    delivery::{JwtAlgorithm, sign::KeyKind},
 };
 
 /// What is found while a plan is made, besides the plan.
@@ -31,6 +31,8 @@ pub(in crate::config) enum NeedKind {
     SigningKey(PathBuf, KeyKind),
     /// A file that holds certificates.
     Certificates(PathBuf),
+    /// A file that holds a private key, for signatures by the algorithm.
+    PrivateKey(PathBuf, JwtAlgorithm),
     /// A host that can be looked up.
     Host(String, u16),
 }

@@ -3,15 +3,16 @@ use std::sync::Arc;
 use http::Method;
 
 use super::{
-    Located, Section, auth, endpoint,
+    Located, Section, auth, batch, dead_letters, endpoint, governance,
     headers::{self, Others},
-    mapping, request, signing,
+    hosted, mapping, request, signing,
     template::Holes,
     tls, top,
 };
 use crate::{
     config::problem::{Place, Problem},
     delivery::DeliverySettings,
+    dispatch::BatchSettings,
     profile::{Mapping, Retain},
     store::embedded::{EmbeddedSettings, SyncMode},
 };
@@ -31,6 +32,8 @@ pub struct SinkPlan {
     pub mapping: Arc<Mapping>,
     /// Where exports go, and how.
     pub delivery: DeliverySettings,
+    /// How many profiles share a request.
+    pub batch: BatchSettings,
     /// How profiles are kept.
     pub state: EmbeddedSettings,
 }
@@ -42,6 +45,7 @@ pub(super) fn read(
     sources: &[(String, Place)],
     used: &mut Vec<String>,
 ) -> Option<SinkPlan> {
+    hosted::translate(&mut section);
     if section.has("type") {
         section.choice("type", &[("profile_http", ())]);
     } else {
@@ -56,6 +60,7 @@ pub(super) fn read(
     let endpoint = endpoint::read(&mut section, &mut holes);
     let methods = [("post", Method::POST), ("put", Method::PUT), ("patch", Method::PATCH)];
     let method = section.choice("method", &methods).unwrap_or(Method::POST);
+    let auth_place = section.peek("auth").map(|entry| entry.key_place.clone());
     let auth = auth::read(&mut section);
     let mut request = request::read(&mut section);
     let signing = signing::read(&mut section);
@@ -66,16 +71,22 @@ pub(super) fn read(
     };
     let headers = headers::read(&mut section, &others, &mut holes);
     let (state, retain) = state(&mut section);
-    let mapping = mapping::read(&mut section, retain);
+    let mut labelled = Some(Vec::new());
+    let mapping = mapping::read(&mut section, retain, &mut labelled);
+    governance::check(&mut section, labelled.as_deref());
     if let Some(mapping) = &mapping {
         holes.check(mapping, section.findings());
     }
     if endpoint.as_ref().is_some_and(|endpoint| endpoint.value.fixed().is_none()) {
         request.classes = request.classes.for_templated_url();
     }
+    let batch = batch::read(&mut section);
     let tls = tls::read(&mut section);
     if let (Some(endpoint), Some(auth)) = (&endpoint, &auth) {
         endpoint::warn_of_plain_text(endpoint, auth, &headers.fixed, section.findings());
+    }
+    if let (Some(place), Some(auth)) = (&auth_place, &auth) {
+        auth::warn_of_late_tokens(place, auth, request.deadline, section.findings());
     }
     section.finish();
 
@@ -95,6 +106,7 @@ pub(super) fn read(
             request,
             tls,
         },
+        batch,
         state,
     })
 }
@@ -142,6 +154,7 @@ fn state(sink: &mut Section<'_>) -> (EmbeddedSettings, Retain) {
         if let Some(bytes) = section.number("cache_bytes", 1 << 20..=1 << 40) {
             settings.cache_bytes = bytes;
         }
+        settings.dead_letters = dead_letters::read(&mut section);
         section.finish();
     }
     (settings, retain)

@@ -7,7 +7,7 @@ use super::AuthError;
 use crate::delivery::Secret;
 
 /// The secret as it is now: a file is read each time, without holding up the runtime.
-pub(in crate::delivery) async fn read(secret: &Secret) -> Result<SecretString, AuthError> {
+pub async fn read(secret: &Secret) -> Result<SecretString, AuthError> {
     match secret {
         Secret::Text(text) => Ok(text.clone()),
         Secret::File(path) => {

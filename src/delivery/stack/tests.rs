@@ -12,14 +12,15 @@ use tower::ServiceExt;
 use super::*;
 use crate::{
     delivery::{
-        Admission, AuthSettings, BackoffSettings, Classes, Coding, IdempotencyKey, ProfileVersion,
-        RateLimitSettings, Reason, RequestSettings, Secret, SigningSettings, TlsSettings, Trail,
+        Admission, AuthSettings, BackoffSettings, Classes, Coding, ConcurrencySettings,
+        IdempotencyKey, ProfileVersion, RateLimitSettings, Reason, RequestSettings, Secret,
+        SigningSettings, TlsSettings, Trail,
         test_support::{Script, answer, answer_with, millis, request, request_with, secs, status},
     },
     endpoint::crypto::hmac,
 };
 
-fn settings() -> DeliverySettings {
+pub(in crate::delivery) fn settings() -> DeliverySettings {
     DeliverySettings {
         endpoint: "http://endpoint.example/profiles".parse().unwrap(),
         method: Method::POST,
@@ -31,8 +32,9 @@ fn settings() -> DeliverySettings {
             timeout: secs(10),
             connect_timeout: secs(5),
             deadline: secs(30),
-            concurrency: 4,
+            concurrency: ConcurrencySettings::Fixed(4),
             rate_limit: None,
+            honour_rate_limit_headers: true,
             retry: BackoffSettings { attempts: 3, initial: millis(200), max_duration: secs(10) },
             retry_after_max: secs(300),
             classes: Classes::default(),
@@ -124,7 +126,7 @@ async fn a_probe_goes_the_whole_way_through_a_closed_gate() {
     let Admission::Probe(probe) = rig.gate.ask() else { panic!("a probe is due") };
     let trail = Trail::of_probe(probe);
     assert_eq!(status(&rig.service.clone().oneshot(request_with(&trail)).await), 200);
-    assert!(matches!(rig.gate.ask(), Admission::Open { allowance: 4 }));
+    assert!(matches!(rig.gate.ask(), Admission::Open));
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,7 +147,7 @@ async fn repetitions_and_probes_keep_the_pace() {
 #[tokio::test(start_paused = true)]
 async fn a_delivery_that_is_dropped_frees_permit_and_socket() {
     let mut settings = settings();
-    settings.request.concurrency = 1;
+    settings.request.concurrency = ConcurrencySettings::Fixed(1);
     let rig = rig(&settings, Script::new([(secs(9), answer(200))]));
     assert!(timeout(secs(1), rig.service.clone().oneshot(request())).await.is_err());
     assert_eq!(rig.script.running(), 0);
@@ -217,8 +219,8 @@ async fn the_stack_reaches_a_real_endpoint() {
     let gate = Gate::new(secs(300), Arc::clone(&component));
     let mut settings = settings();
     settings.request.rate_limit = Some(a_second_apart());
-    let stack = stack(&settings, &gate, &component).unwrap();
-    assert!(stack.rate.is_some());
+    let stack = stack(&settings, &gate, &Clock::system(), &component).unwrap();
+    assert_eq!(stack.rate.interval(), secs(1));
     let mut request = request();
     *request.uri_mut() = format!("http://{address}/profiles").parse().unwrap();
     assert_eq!(status(&stack.service.oneshot(request).await), 204);

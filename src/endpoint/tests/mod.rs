@@ -22,7 +22,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use super::{ANSWER_LIMIT, SendError, TlsSettings, TlsVersion, Transport};
+use super::{ANSWER_LIMIT, AnswerLimit, SendError, TlsSettings, TlsVersion, Transport};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 

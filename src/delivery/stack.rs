@@ -159,13 +159,13 @@ where
         .layer(HeadersLayer::new(settings.headers.clone()))
         // Inside the retries, so that each attempt goes with the token of its time.
         .layer(auth.paced_by(Some(rate.clone())))
+        // Below authentication, whose replays are signed too, and last to touch the request: it
+        // signs the bytes that are sent, at the time of the attempt.
+        .layer(option_layer(signing))
         // Inside all waits, that for a token included, which are not the endpoint's time: an
         // attempt that was not sent must not look like one whose outcome is unknown. A replay has
         // the same time once more.
         .layer(TimeoutLayer::new(request.timeout))
-        // Below authentication, whose replays are signed too, and last to touch the request: it
-        // signs the bytes that are sent, at the time of the attempt.
-        .layer(option_layer(signing))
         // Below authentication, whose replays are requests like any other. From here the limit on
         // concurrency learns: neither slot nor token is waited for any more.
         .layer(attempt)

@@ -19,16 +19,6 @@ pub struct Target {
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-impl Target {
-    /// Writes URL and headers into a request that goes there.
-    pub(super) fn address<B>(&self, request: &mut Request<B>) {
-        *request.uri_mut() = self.uri.clone();
-        for (name, value) in &self.headers {
-            request.headers_mut().insert(name, value.clone());
-        }
-    }
-}
-
 /// Why there is nothing to send of a profile.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ExportError {

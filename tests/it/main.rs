@@ -4,6 +4,7 @@
 
 mod support;
 
+mod batches;
 mod crash;
 mod demo;
 mod explain;

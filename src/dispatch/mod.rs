@@ -9,6 +9,7 @@ mod dispatcher;
 mod export;
 mod outcome;
 mod probes;
+mod suspects;
 #[cfg(test)]
 mod tests;
 

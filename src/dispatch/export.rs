@@ -143,7 +143,10 @@ impl Exporter {
     fn to(&self, target: &Target, body: Bytes, trail: &Trail) -> Request<Bytes> {
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
-        target.address(&mut request);
+        *request.uri_mut() = target.uri.clone();
+        for (name, value) in &target.headers {
+            request.headers_mut().insert(name, value.clone());
+        }
         request.extensions_mut().insert(trail.clone());
         request
     }

@@ -10,6 +10,7 @@ mod export;
 mod letter;
 mod outcome;
 mod probes;
+mod suspects;
 mod target;
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,14 @@
 //! What an answer means for the version that was sent, seen among the answers to others.
 //!
 //! An endpoint that refuses everything is broken, not its profiles: refusals in a row close the
-//! gate and are taken back. And a profile that alone draws the endpoint's faults, while all others
-//! are delivered, is at fault itself.
+//! gate and are taken back.
 
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
-use super::{batch::Item, export::Finished, letter};
+use super::{batch::Item, export::Finished, letter, suspects::Suspects};
 use crate::{
     clock::Micros,
     delivery::{AttemptError, Class, results::ItemResult},
@@ -20,17 +19,6 @@ use crate::{
 /// Refusals in a row after which the endpoint is held to refuse everything.
 const REFUSALS: usize = 20;
 
-/// Endpoint answers to one version after which the version is at fault, if all others were
-/// delivered meanwhile, at least `WITNESSES` of them.
-const FAULTS: u32 = 3;
-const WITNESSES: u64 = 10;
-
-/// Failures of a version after which it goes alone: what fails a batch may be one of its profiles.
-const FAILURES: u32 = 3;
-
-/// Versions that are remembered to go alone, at most.
-const SUSPECTS: usize = 10_000;
-
 /// Versions that are revived when everything is refused, at most; what is beyond stays a dead
 /// letter.
 const REVIVED: usize = 100_000;
@@ -39,7 +27,6 @@ type Version = (ProfileId, u64);
 
 #[derive(Debug, Default)]
 pub(super) struct Outcomes {
-    delivered: u64,
     /// Refusals since the last other answer. What is said of the parts of a batch that was refused
     /// is not counted.
     row: usize,
@@ -51,31 +38,7 @@ pub(super) struct Outcomes {
     revive: Option<Vec<Version>>,
     /// The versions that were refused along with everything else and got another try.
     second_try: HashMap<ProfileId, u64>,
-    suspect: Option<Suspect>,
-    /// Answers that were no delivery, and what had been delivered at the last of them.
-    troubles: u64,
-    troubled_at: u64,
-    /// The versions of batches that drew an endpoint answer. One of them may be at fault, so each
-    /// goes alone until it is delivered.
-    alone: HashMap<ProfileId, Alone>,
-}
-
-/// A version of a batch that drew an endpoint answer.
-#[derive(Clone, Copy, Debug)]
-struct Alone {
-    version: u64,
-    /// The number of that answer among those that were no delivery.
-    trouble: u64,
-}
-
-/// A version that drew an endpoint answer.
-#[derive(Debug)]
-struct Suspect {
-    version: Version,
-    faults: u32,
-    /// What had been delivered at the first fault, and at the last one.
-    delivered_before: u64,
-    last: u64,
+    suspects: Suspects,
 }
 
 /// What is to be done about a version.
@@ -102,20 +65,19 @@ impl Outcomes {
         match summary(finished, class) {
             None => {}
             Some(Class::Delivered) => {
-                self.delivered += 1;
+                self.suspects.hear_delivery();
                 self.row = 0;
                 self.refused.clear();
                 self.refuses_everything = false;
             }
             Some(Class::Later) => {
-                self.break_row(items);
-                self.note_trouble();
+                self.break_row();
+                self.suspects.hear_trouble(items);
             }
             Some(Class::Endpoint) => {
-                self.break_row(items);
+                self.break_row();
                 if items.len() > 1 {
-                    self.note_trouble();
-                    self.suspect_all(items);
+                    self.suspects.suspect(items);
                 }
             }
             // A refused probe says only that the endpoint does not want this profile. It stays
@@ -129,8 +91,7 @@ impl Outcomes {
     fn hear_refusal(&mut self, finished: &Finished) -> Verdict {
         let items = &finished.parcel.items;
         let whole = items.len() > 1 && finished.results().is_none();
-        self.clear_other_suspect(items);
-        self.note_trouble();
+        self.suspects.hear_trouble(items);
         if self.refuses_everything {
             return Verdict::Decide;
         }
@@ -164,16 +125,15 @@ impl Outcomes {
             None => plain(Outcome::Released, "released"),
             Some(Class::Delivered) => {
                 self.second_try.remove(&item.id);
-                self.alone.remove(&item.id);
+                self.suspects.remove(&item.id);
                 plain(Outcome::Delivered, "delivered")
             }
             // A probe is the gate's affair: its profile stays due, without a delay.
             Some(Class::Later) if is_probe => plain(Outcome::Released, "later"),
             Some(Class::Later) => plain(Outcome::Later, "later"),
             Some(Class::Endpoint) => {
-                if finished.parcel.items.len() == 1 && self.is_at_fault(item) {
-                    self.suspect = None;
-                    self.alone.remove(&item.id);
+                if finished.parcel.items.len() == 1 && self.suspects.is_at_fault(item) {
+                    self.suspects.remove(&item.id);
                     let reason = "the endpoint took all others and answered this one ";
                     let letter = letter::refused(finished, item, None, reason, now);
                     return plain(Outcome::Refused(Arc::new(letter)), "refused");
@@ -198,7 +158,7 @@ impl Outcomes {
             return plain(Outcome::Released, "released");
         }
         let letter = letter::refused(finished, item, result, "", now);
-        self.alone.remove(&item.id);
+        self.suspects.remove(&item.id);
         if self.is_second_try(item) {
             self.second_try.remove(&item.id);
         } else if (result.is_none() || self.row > 0) && self.refused.len() < REVIVED {
@@ -216,20 +176,9 @@ impl Outcomes {
         self.revive.take()
     }
 
-    /// Whether a claimed version is to share its request with none, because it may be what a
-    /// batch fails for.
+    /// Whether a claimed version is to share its request with none.
     pub(super) fn goes_alone(&mut self, claim: &Claim) -> bool {
-        if claim.failures >= FAILURES {
-            return true;
-        }
-        match self.alone.get(&claim.id) {
-            Some(alone) if alone.version == claim.version => true,
-            Some(_) => {
-                self.alone.remove(&claim.id);
-                false
-            }
-            None => false,
-        }
+        self.suspects.goes_alone(claim)
     }
 
     fn give_up(&mut self) {
@@ -244,64 +193,10 @@ impl Outcomes {
         self.second_try.get(&item.id) == Some(&item.version)
     }
 
-    fn suspect_all(&mut self, items: &[Item]) {
-        if self.alone.len() + items.len() > SUSPECTS {
-            self.alone.clear();
-        }
-        let trouble = self.troubles;
-        let alone = |item: &Item| (item.id, Alone { version: item.version, trouble });
-        self.alone.extend(items.iter().map(alone));
-    }
-
     /// Notes an answer that is neither a delivery nor a refusal.
-    fn break_row(&mut self, items: &[Item]) {
+    fn break_row(&mut self) {
         self.row = 0;
         self.refused.clear();
-        self.clear_other_suspect(items);
-    }
-
-    /// Clears the suspect if another version draws an answer that is no delivery: the suspect is
-    /// not the only one.
-    fn clear_other_suspect(&mut self, items: &[Item]) {
-        let is_own = |suspect: &Suspect| matches!(items, [item] if suspect.version == (item.id, item.version));
-        let Some(suspect) = self.suspect.as_ref().filter(|suspect| !is_own(suspect)) else {
-            return;
-        };
-        if items.len() == 1 && suspect.last == self.delivered {
-            // Two that went alone, one after the other: no profile is at fault, nor has any to go
-            // alone once the endpoint is well.
-            self.alone.clear();
-        }
-        self.suspect = None;
-    }
-
-    fn is_at_fault(&mut self, item: &Item) -> bool {
-        let delivered = self.delivered;
-        // It may have drawn such an answer with its batch, and all others were delivered since.
-        let with_batch = self
-            .alone
-            .get(&item.id)
-            .is_some_and(|alone| alone.version == item.version && alone.trouble == self.troubles);
-        let (faults, delivered_before) =
-            if with_batch { (1, self.troubled_at) } else { (0, delivered) };
-        let version = (item.id, item.version);
-        let suspect = self.suspect.get_or_insert(Suspect {
-            version,
-            faults,
-            delivered_before,
-            last: delivered,
-        });
-        suspect.faults += 1;
-        suspect.last = delivered;
-        let is_at_fault =
-            suspect.faults >= FAULTS && delivered - suspect.delivered_before >= WITNESSES;
-        self.note_trouble();
-        is_at_fault
-    }
-
-    fn note_trouble(&mut self) {
-        self.troubles += 1;
-        self.troubled_at = self.delivered;
     }
 }
 

@@ -92,6 +92,28 @@ async fn compressed_profiles_are_kept_as_they_were_before() {
 }
 
 #[tokio::test]
+async fn batches_are_taken_profile_by_profile_or_not_at_all() {
+    let tried = start(Settings::default()).await;
+    let [a, b, c] = ["1", "2", "3"].map(profile);
+    let post = async |headers: &[(&str, &str)], body: &str| {
+        tried.send("POST", "/", headers, body).await.unwrap().status
+    };
+    assert_eq!(post(&[], &format!("[{a},{b}]")).await, 200);
+    let ndjson = [("content-type", "application/x-ndjson")];
+    assert_eq!(post(&ndjson, &format!("{b}\n{c}\n")).await, 200);
+    let envelope = format!(r#"{{"profiles":[{a},{b}],"versions":[7,8]}}"#);
+    assert_eq!(post(&[], &envelope).await, 200);
+    assert_eq!(tried.endpoint.received("crmid", "2").unwrap().version, 8);
+    let former = format!(r#"{{"profiles":[{a}],"versions":[6]}}"#);
+    assert_eq!(post(&[], &former).await, 200);
+    assert_eq!(post(&[], &format!("[{},3]", profile("4"))).await, 400);
+    assert!(tried.endpoint.received("crmid", "4").is_none());
+    let report = tried.endpoint.report();
+    assert_eq!((report.requests, report.taken, report.profiles), (5, 7, 3));
+    assert_eq!((report.unreadable, report.order_violations), (1, 1));
+}
+
+#[tokio::test]
 async fn versions_that_go_back_and_repeats_are_counted() {
     let tried = start(Settings::default()).await;
     for (id, version) in [("1", 5), ("2", 9), ("1", 5), ("1", 4), ("1", 6)] {

@@ -6,6 +6,7 @@ mod support;
 mod templates;
 
 mod api;
+mod batches;
 mod console;
 mod crash;
 mod dead_letters;

@@ -102,14 +102,13 @@ impl<S: Store> Work<S> {
 
     /// Sends what was claimed for so many requests, and says how many it took.
     fn send_all(&mut self, claims: &[Claim], slots: usize) -> usize {
-        let exporter = self.dispatcher.exporter.clone();
-        let Some(framing) = exporter.framing() else {
+        let Some(framing) = self.dispatcher.exporter.framing().cloned() else {
             for claim in claims {
                 self.send_one(claim, Trail::default());
             }
             return claims.len();
         };
-        let mut groups = Groups::new(framing, &self.sizes);
+        let mut groups = Groups::new(&framing, &self.sizes);
         let mut alone = 0;
         for claim in claims {
             if self.outcomes.goes_alone(claim) {

@@ -21,6 +21,6 @@ pub mod endpoint; // the wire: hyper client and TLS
 pub mod run; // wires all of it, and brings it to an end
 pub mod telemetry; // logs and metrics
 pub mod clock; // wall-clock time, replaceable in tests
-pub mod listen; // HTTP/1.1 connections, for the HTTP source and the local endpoint
+pub mod listen; // addresses, TLS and HTTP/1.1 connections, for the sources and the local endpoint
 pub mod local_endpoint; // a third-party endpoint on this machine, to try and test things against
 pub mod sample; // sample profiles, for the demo, tests and benches

@@ -1,6 +1,9 @@
 use std::{cell::RefCell, path::PathBuf};
 
-use crate::config::problem::{Place, Problem};
+use crate::{
+    config::problem::{Place, Problem},
+    listen::TlsFiles,
+};
 
 /// What is found while a plan is made, besides the plan.
 #[derive(Default)]
@@ -26,6 +29,8 @@ pub(in crate::config) enum NeedKind {
     Secret(PathBuf),
     /// A file that holds certificates.
     Certificates(PathBuf),
+    /// Certificate and key of a listening source, and the authorities of its clients.
+    ServerTls(TlsFiles),
     /// A host that can be looked up.
     Host(String, u16),
 }

@@ -132,10 +132,7 @@ fn one_listener_an_address(
 ) {
     let listening: Vec<_> = sources
         .iter()
-        .filter_map(|source| match source.kind {
-            SourceKind::HttpServer { address, .. } => Some((&source.name, address)),
-            SourceKind::Stdin { .. } => None,
-        })
+        .filter_map(|source| Some((&source.name, source.kind.listen()?.address)))
         .collect();
     for (i, (name, address)) in listening.iter().enumerate() {
         let other = listening[..i].iter().find(|(_, other)| {

@@ -1,6 +1,11 @@
-use std::net::SocketAddr;
+//! Sources: one file for the options of each type, and what listening ones have in common.
+
+mod http_server;
+mod listen;
+mod stdin;
 
 use super::Section;
+pub use listen::Listen;
 
 /// A source that will run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +27,7 @@ pub enum SourceKind {
     /// HTTP requests.
     HttpServer {
         /// Where it listens.
-        address: SocketAddr,
+        listen: Listen,
         /// The largest body that is taken, measured after decompression.
         max_body_bytes: usize,
     },
@@ -36,6 +41,14 @@ impl SourceKind {
             Self::HttpServer { .. } => "http_server",
         }
     }
+
+    /// Where it listens, if it does.
+    pub fn listen(&self) -> Option<&Listen> {
+        match self {
+            Self::Stdin { .. } => None,
+            Self::HttpServer { listen, .. } => Some(listen),
+        }
+    }
 }
 
 const KIB: i128 = 1 << 10;
@@ -44,7 +57,7 @@ const GIB: i128 = 1 << 30;
 type KindReader = fn(&mut Section<'_>) -> Option<SourceKind>;
 
 /// The types of sources, and how the options of each are read.
-const TYPES: [(&str, KindReader); 2] = [("stdin", stdin), ("http_server", http_server)];
+const TYPES: [(&str, KindReader); 2] = [("stdin", stdin::read), ("http_server", http_server::read)];
 
 /// Reads a source.
 pub(super) fn read(name: String, mut section: Section<'_>) -> Option<SourcePlan> {
@@ -56,16 +69,4 @@ pub(super) fn read(name: String, mut section: Section<'_>) -> Option<SourcePlan>
     let kind = read_kind(&mut section);
     section.finish();
     Some(SourcePlan { name, kind: kind? })
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "one signature for the options of every source")]
-fn stdin(section: &mut Section<'_>) -> Option<SourceKind> {
-    let max_line_bytes = section.number("max_line_bytes", KIB..=GIB).unwrap_or(16 << 20);
-    Some(SourceKind::Stdin { max_line_bytes })
-}
-
-fn http_server(section: &mut Section<'_>) -> Option<SourceKind> {
-    let address = section.required::<SocketAddr>("address", "127.0.0.1:8080");
-    let max_body_bytes = section.number("max_body_bytes", KIB..=GIB).unwrap_or(100 << 20);
-    Some(SourceKind::HttpServer { address: address?.value, max_body_bytes })
 }

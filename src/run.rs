@@ -23,7 +23,7 @@ use crate::{
     listen::{self, ListenError, Listener},
     record::{Ack, Batch, Intake, Unavailable},
     sink::Sink,
-    source::{Feed, http_server, stdin},
+    source::{Feed, fluent, http_server, stdin},
     telemetry::{Component, Metrics},
 };
 
@@ -153,6 +153,8 @@ async fn listen(
     let (at, protocols) = match &source.kind {
         SourceKind::Stdin { .. } => return Ok(None),
         SourceKind::HttpServer { listen, .. } => (listen, http_server::PROTOCOLS),
+        // The forward protocol has no name there.
+        SourceKind::Fluent { listen, .. } => (listen, &[][..]),
     };
     let listener = async {
         let listener = listen::bind(at.address).await?;
@@ -178,7 +180,10 @@ async fn serve(
         (SourceKind::HttpServer { max_body_bytes, .. }, Some(listener)) => {
             http_server::serve(listener, feed, max_body_bytes, stop).await;
         }
-        (SourceKind::HttpServer { .. }, None) => {}
+        (SourceKind::Fluent { settings, .. }, Some(listener)) => {
+            fluent::serve(listener, feed, settings, stop).await;
+        }
+        (SourceKind::HttpServer { .. } | SourceKind::Fluent { .. }, None) => {}
     }
     Ok(())
 }

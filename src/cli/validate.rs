@@ -52,6 +52,10 @@ fn summary(plan: &Plan) -> String {
                 let scheme = if listen.tls.is_some() { "https" } else { "http" };
                 format!("{scheme}://{}", listen.address)
             }
+            SourceKind::Fluent { listen, .. } => {
+                let over = if listen.tls.is_some() { " over TLS" } else { "" };
+                format!("forward protocol{over} at {}", listen.address)
+            }
         };
         line(&mut text, &format!("source {}: {from}", source.name));
     }

@@ -1,14 +1,16 @@
 //! Sources: one file for the options of each type, and what listening ones have in common.
 
+mod fluent;
 mod http_server;
 mod listen;
 mod stdin;
 
 use super::Section;
+use crate::source::fluent::Settings as FluentSettings;
 pub use listen::Listen;
 
 /// A source that will run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct SourcePlan {
     /// Its name, by which sinks refer to it.
     pub name: String,
@@ -17,7 +19,7 @@ pub struct SourcePlan {
 }
 
 /// What a source reads from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum SourceKind {
     /// NDJSON on standard input.
     Stdin {
@@ -31,6 +33,13 @@ pub enum SourceKind {
         /// The largest body that is taken, measured after decompression.
         max_body_bytes: usize,
     },
+    /// Fluentd's forward protocol.
+    Fluent {
+        /// Where it listens.
+        listen: Listen,
+        /// What it takes, and from whom.
+        settings: FluentSettings,
+    },
 }
 
 impl SourceKind {
@@ -39,6 +48,7 @@ impl SourceKind {
         match self {
             Self::Stdin { .. } => "stdin",
             Self::HttpServer { .. } => "http_server",
+            Self::Fluent { .. } => "fluent",
         }
     }
 
@@ -46,7 +56,7 @@ impl SourceKind {
     pub fn listen(&self) -> Option<&Listen> {
         match self {
             Self::Stdin { .. } => None,
-            Self::HttpServer { listen, .. } => Some(listen),
+            Self::HttpServer { listen, .. } | Self::Fluent { listen, .. } => Some(listen),
         }
     }
 }
@@ -57,7 +67,8 @@ const GIB: i128 = 1 << 30;
 type KindReader = fn(&mut Section<'_>) -> Option<SourceKind>;
 
 /// The types of sources, and how the options of each are read.
-const TYPES: [(&str, KindReader); 2] = [("stdin", stdin::read), ("http_server", http_server::read)];
+const TYPES: [(&str, KindReader); 3] =
+    [("stdin", stdin::read), ("http_server", http_server::read), ("fluent", fluent::read)];
 
 /// Reads a source.
 pub(super) fn read(name: String, mut section: Section<'_>) -> Option<SourcePlan> {

@@ -1,4 +1,5 @@
 use std::{
+    borrow::Cow,
     fs, io,
     net::ToSocketAddrs,
     path::{Path, PathBuf},
@@ -10,9 +11,12 @@ use super::{
     ConfigErrors, Plan, Problem,
     plan::{Need, NeedKind},
 };
-use crate::delivery::{
-    auth::check_key,
-    sign::{self, KeyKind},
+use crate::{
+    delivery::{
+        auth::check_key,
+        sign::{self, KeyKind},
+    },
+    listen::TlsFiles,
 };
 
 /// Checks that the files of a plan can be read and that its data directory can be written. Makes
@@ -24,8 +28,9 @@ pub fn check_files(plan: &Plan) -> Result<(), ConfigErrors> {
         NeedKind::SigningKey(path, kind) => signing_key(path, *kind),
         NeedKind::Certificates(path) => certificates(path),
         NeedKind::PrivateKey(path, algorithm) => {
-            check_key(path, *algorithm).map_err(|what| (what, algorithm.remedy()))
+            check_key(path, *algorithm).map_err(|what| (what, algorithm.remedy().into()))
         }
+        NeedKind::ServerTls(files) => server_tls(files),
         NeedKind::Host(..) => Ok(()),
     })
 }
@@ -39,7 +44,7 @@ pub fn check_hosts(plan: &Plan) -> Result<(), ConfigErrors> {
 }
 
 /// What is wrong, and what would be right.
-type Verdict = Result<(), (String, &'static str)>;
+type Verdict = Result<(), (String, Cow<'static, str>)>;
 
 fn check(plan: &Plan, verdict: impl Fn(&Need) -> Verdict) -> Result<(), ConfigErrors> {
     let problems: Vec<_> = plan
@@ -57,7 +62,7 @@ fn directory(path: &Path) -> Verdict {
     let cannot = |at: &Path, reason: &dyn std::fmt::Display| {
         (
             format!("cannot write to {}: {reason}", at.display()),
-            "let the user that runs profile-http write there, or choose another `data_dir`",
+            "let the user that runs profile-http write there, or choose another `data_dir`".into(),
         )
     };
     // A directory that is not there is made at start, in the nearest one that is.
@@ -81,7 +86,7 @@ fn directory(path: &Path) -> Verdict {
 }
 
 fn secret(path: &PathBuf) -> Verdict {
-    let help = "name a file that holds the secret and that profile-http may read";
+    let help = Cow::from("name a file that holds the secret and that profile-http may read");
     match fs::read_to_string(path) {
         Ok(text) if text.trim().is_empty() => {
             Err((format!("the secret's file {} is empty", path.display()), help))
@@ -99,7 +104,7 @@ fn signing_key(path: &PathBuf, kind: KeyKind) -> Verdict {
         Ok(text) if !text.trim().is_empty() => sign::check(kind, &text).map_err(|error| {
             let error = error.to_string();
             let what = error.split("; ").next().unwrap_or_default();
-            (format!("{what}, in {}", path.display()), help)
+            (format!("{what}, in {}", path.display()), help.into())
         }),
         // That is said of it as a file of a secret.
         _ => Ok(()),
@@ -107,19 +112,30 @@ fn signing_key(path: &PathBuf, kind: KeyKind) -> Verdict {
 }
 
 fn certificates(path: &PathBuf) -> Verdict {
-    let help = "name a PEM file with the certificates of the accepted authorities";
-    let pem = fs::read(path)
-        .map_err(|error| (format!("cannot read the CA file {}: {error}", path.display()), help))?;
+    let help = || Cow::from("name a PEM file with the certificates of the accepted authorities");
+    let pem = fs::read(path).map_err(|error| {
+        (format!("cannot read the CA file {}: {error}", path.display()), help())
+    })?;
     let mut certificates = CertificateDer::pem_slice_iter(&pem);
     match certificates.next() {
         Some(Ok(_)) if certificates.all(|certificate| certificate.is_ok()) => Ok(()),
-        Some(_) => Err((format!("the CA file {} is damaged", path.display()), help)),
-        None => Err((format!("there is no certificate in the CA file {}", path.display()), help)),
+        Some(_) => Err((format!("the CA file {} is damaged", path.display()), help())),
+        None => Err((format!("there is no certificate in the CA file {}", path.display()), help())),
     }
 }
 
+fn server_tls(files: &TlsFiles) -> Verdict {
+    files.check().map_err(|error| {
+        let text = error.to_string();
+        match text.rsplit_once("; ") {
+            Some((message, help)) => (message.to_owned(), help.to_owned().into()),
+            None => (text, "name files in PEM form".into()),
+        }
+    })
+}
+
 fn resolve(host: &str, port: u16) -> Verdict {
-    let help = "check the name, or use --no-environment where there is no network";
+    let help = Cow::from("check the name, or use --no-environment where there is no network");
     match (host, port).to_socket_addrs().map(|mut addresses| addresses.next()) {
         Ok(Some(_)) => Ok(()),
         Ok(None) => Err((format!("the host {host} has no address"), help)),

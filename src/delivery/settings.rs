@@ -1,12 +1,14 @@
-use std::{num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{num::NonZeroU32, time::Duration};
 
 use http::{HeaderMap, Method};
-use secrecy::SecretString;
 
 use super::{Classes, OAuth2Settings};
-use crate::endpoint::{
-    TlsSettings,
-    template::{HeaderTemplate, UrlTemplate},
+use crate::{
+    endpoint::{
+        TlsSettings,
+        template::{HeaderTemplate, UrlTemplate},
+    },
+    secret::Secret,
 };
 
 /// Everything that the stack of one sink is built from, resolved and checked.
@@ -136,14 +138,4 @@ pub struct SigningSettings {
     pub secrets: Vec<Secret>,
     /// An Ed25519 key, `whsk_` and base64 of its seed, or of seed and public key.
     pub ed25519_key: Option<Secret>,
-}
-
-/// A secret: its text, or the file that holds it.
-#[derive(Clone, Debug)]
-pub enum Secret {
-    /// The text itself, from the configuration or an environment variable.
-    Text(SecretString),
-    /// A file, read when the sink starts, again when it may have changed, and each time the secret
-    /// is used to get a token; one trailing line end is not part of the secret.
-    File(PathBuf),
 }

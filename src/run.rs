@@ -23,7 +23,7 @@ use crate::{
     listen::{self, ListenError, Listener},
     record::{Ack, Batch, Intake, Unavailable},
     sink::Sink,
-    source::{Feed, http_server, stdin},
+    source::{Feed, http_server, opentelemetry, stdin, vector},
     telemetry::{Component, Metrics},
 };
 
@@ -153,6 +153,8 @@ async fn listen(
     let (at, protocols) = match &source.kind {
         SourceKind::Stdin { .. } => return Ok(None),
         SourceKind::HttpServer { listen, .. } => (listen, http_server::PROTOCOLS),
+        SourceKind::Vector { listen, .. } => (listen, vector::PROTOCOLS),
+        SourceKind::OpenTelemetry { listen, .. } => (listen, opentelemetry::PROTOCOLS),
     };
     let listener = async {
         let listener = listen::bind(at.address).await?;
@@ -178,7 +180,14 @@ async fn serve(
         (SourceKind::HttpServer { max_body_bytes, .. }, Some(listener)) => {
             http_server::serve(listener, feed, max_body_bytes, stop).await;
         }
-        (SourceKind::HttpServer { .. }, None) => {}
+        (SourceKind::Vector { max_message_bytes, .. }, Some(listener)) => {
+            vector::serve(listener, feed, max_message_bytes, stop).await;
+        }
+        (SourceKind::OpenTelemetry { profile_from, max_body_bytes, .. }, Some(listener)) => {
+            opentelemetry::serve(listener, feed, profile_from, max_body_bytes, stop).await;
+        }
+        // Each of these has been bound.
+        (_, None) => {}
     }
     Ok(())
 }

@@ -47,7 +47,9 @@ fn stdout(output: &Output) -> String {
 
 fn examples() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config-examples");
-    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    // The folders in it hold configurations of other programs.
+    entries.filter(|path| path.is_file()).collect()
 }
 
 fn smallest() -> String {

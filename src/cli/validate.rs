@@ -1,7 +1,7 @@
 use std::{fmt::Write, path::PathBuf};
 
 use profile_http::{
-    config::{self, ConfigErrors, Env, Plan, SinkPlan, SourceKind},
+    config::{self, ConfigErrors, Env, Plan, SinkPlan},
     delivery::AuthSettings,
     profile::Attributes,
 };
@@ -46,11 +46,11 @@ pub(super) fn run(mut args: Args, env: &Env) -> Result<(), Failure> {
 fn summary(plan: &Plan) -> String {
     let mut text = String::new();
     for source in &plan.sources {
-        let from = match &source.kind {
-            SourceKind::Stdin { .. } => "standard input".to_owned(),
-            SourceKind::HttpServer { listen, .. } => {
+        let from = match source.kind.listen() {
+            None => "standard input".to_owned(),
+            Some(listen) => {
                 let scheme = if listen.tls.is_some() { "https" } else { "http" };
-                format!("{scheme}://{}", listen.address)
+                format!("{scheme}://{} ({})", listen.address, source.kind.name())
             }
         };
         line(&mut text, &format!("source {}: {from}", source.name));

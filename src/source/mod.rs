@@ -2,10 +2,15 @@
 //! sender that they were taken once they are safe, never before.
 
 pub mod http_server;
+pub mod opentelemetry;
 pub mod stdin;
+pub mod vector;
 
+mod body;
 mod feed;
+mod json;
 mod lines;
+mod protobuf;
 
 #[cfg(test)]
 mod testing;

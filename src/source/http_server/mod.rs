@@ -3,8 +3,6 @@
 //! A body is acknowledged as a whole, once it is committed. `GET` and `HEAD` answer 200 without a
 //! body, for health checks of senders.
 
-mod body;
-mod decode;
 mod refusal;
 mod split;
 
@@ -25,8 +23,11 @@ use crate::{
     record::{Ack, Intake, Record},
 };
 
-use self::{decode::Encoding, refusal::Refusal, split::Format};
-use super::Feed;
+use self::{refusal::Refusal, split::Format};
+use super::{
+    Feed,
+    body::{self, Encoding},
+};
 
 /// What is spoken inside TLS (ALPN).
 pub const PROTOCOLS: &[&[u8]] = &[b"http/1.1"];

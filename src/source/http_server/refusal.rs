@@ -3,6 +3,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde::Serialize;
 
+use super::super::body::{BodyError, ENCODINGS};
 use crate::listen::json_answer;
 
 /// Why a request is not acknowledged.
@@ -17,15 +18,9 @@ pub(super) enum Refusal {
     /// The method carries no records.
     #[error("records are sent with POST")]
     Method,
-    /// The body broke off or stopped coming.
-    #[error("the body did not arrive whole: {0}")]
-    Incomplete(String),
-    /// The body is longer than the limit.
-    #[error("the body is longer than max_body_bytes, {0}; send smaller batches or raise it")]
-    TooLarge(usize),
-    /// The body is compressed in an unknown way.
-    #[error("Content-Encoding {0:?} is not one of gzip, zstd, deflate")]
-    Encoding(String),
+    /// The body cannot be had.
+    #[error(transparent)]
+    Body(#[from] BodyError),
     /// The records cannot be made safe now.
     #[error("{0}")]
     Unavailable(String),
@@ -34,7 +29,7 @@ pub(super) enum Refusal {
 impl Refusal {
     /// Whether the sender is expected to keep the records and send them again.
     pub(super) fn is_temporary(&self) -> bool {
-        matches!(self, Self::Incomplete(_) | Self::Unavailable(_))
+        matches!(self, Self::Body(BodyError::Incomplete(_)) | Self::Unavailable(_))
     }
 
     /// The `error_type` under which it is counted.
@@ -42,9 +37,7 @@ impl Refusal {
         match self {
             Self::Unreadable(_) => "unreadable_body",
             Self::Method => "method",
-            Self::Incomplete(_) => "incomplete_body",
-            Self::TooLarge(_) => "body_too_large",
-            Self::Encoding(_) => "content_encoding",
+            Self::Body(error) => error.error_type(),
             Self::Unavailable(_) => "unavailable",
         }
     }
@@ -52,16 +45,17 @@ impl Refusal {
     /// The answer to the sender.
     pub(super) fn answer(&self) -> Response<Full<Bytes>> {
         let (status, hint) = match self {
-            Self::Unreadable(_) => (StatusCode::BAD_REQUEST, None),
+            Self::Unreadable(_) | Self::Body(BodyError::Damaged { .. }) => {
+                (StatusCode::BAD_REQUEST, None)
+            }
             Self::Method => {
                 (StatusCode::METHOD_NOT_ALLOWED, Some((header::ALLOW, "POST, GET, HEAD")))
             }
-            Self::Incomplete(_) => (StatusCode::REQUEST_TIMEOUT, None),
-            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, None),
-            Self::Encoding(_) => (
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                Some((header::ACCEPT_ENCODING, "gzip, zstd, deflate")),
-            ),
+            Self::Body(BodyError::Incomplete(_)) => (StatusCode::REQUEST_TIMEOUT, None),
+            Self::Body(BodyError::TooLarge(_)) => (StatusCode::PAYLOAD_TOO_LARGE, None),
+            Self::Body(BodyError::Encoding(_)) => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, Some((header::ACCEPT_ENCODING, ENCODINGS)))
+            }
             Self::Unavailable(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, Some((header::RETRY_AFTER, "1")))
             }

@@ -2,9 +2,12 @@
 
 mod http_server;
 mod listen;
+mod opentelemetry;
 mod stdin;
+mod vector;
 
 use super::Section;
+use crate::source::opentelemetry::ProfileFrom;
 pub use listen::Listen;
 
 /// A source that will run.
@@ -31,6 +34,22 @@ pub enum SourceKind {
         /// The largest body that is taken, measured after decompression.
         max_body_bytes: usize,
     },
+    /// Calls of Vector's `vector` sink.
+    Vector {
+        /// Where it listens.
+        listen: Listen,
+        /// The largest message that is taken, measured after decompression.
+        max_message_bytes: usize,
+    },
+    /// Logs in OTLP over HTTP.
+    OpenTelemetry {
+        /// Where it listens.
+        listen: Listen,
+        /// Which part of a log record is the profile.
+        profile_from: ProfileFrom,
+        /// The largest body that is taken, measured after decompression.
+        max_body_bytes: usize,
+    },
 }
 
 impl SourceKind {
@@ -39,6 +58,8 @@ impl SourceKind {
         match self {
             Self::Stdin { .. } => "stdin",
             Self::HttpServer { .. } => "http_server",
+            Self::Vector { .. } => "vector",
+            Self::OpenTelemetry { .. } => "opentelemetry",
         }
     }
 
@@ -46,7 +67,9 @@ impl SourceKind {
     pub fn listen(&self) -> Option<&Listen> {
         match self {
             Self::Stdin { .. } => None,
-            Self::HttpServer { listen, .. } => Some(listen),
+            Self::HttpServer { listen, .. }
+            | Self::Vector { listen, .. }
+            | Self::OpenTelemetry { listen, .. } => Some(listen),
         }
     }
 }
@@ -57,7 +80,12 @@ const GIB: i128 = 1 << 30;
 type KindReader = fn(&mut Section<'_>) -> Option<SourceKind>;
 
 /// The types of sources, and how the options of each are read.
-const TYPES: [(&str, KindReader); 2] = [("stdin", stdin::read), ("http_server", http_server::read)];
+const TYPES: [(&str, KindReader); 4] = [
+    ("stdin", stdin::read),
+    ("http_server", http_server::read),
+    ("vector", vector::read),
+    ("opentelemetry", opentelemetry::read),
+];
 
 /// Reads a source.
 pub(super) fn read(name: String, mut section: Section<'_>) -> Option<SourcePlan> {

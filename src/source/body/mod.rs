@@ -1,0 +1,44 @@
+//! Bodies of requests: the whole of one, decompressed, of a bounded size.
+
+mod collect;
+mod encoding;
+
+pub(super) use collect::collect;
+pub(super) use encoding::{ENCODINGS, Encoding};
+
+/// The option that bounds a body, as it is sent and as it is after decompression.
+pub(super) const LIMIT: &str = "max_body_bytes";
+
+/// Why a body cannot be had.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BodyError {
+    /// It broke off or stopped coming.
+    #[error("the body did not arrive whole: {0}")]
+    Incomplete(String),
+    /// It is longer than the limit.
+    #[error("the body is longer than {LIMIT}, {0}; send smaller batches or raise it")]
+    TooLarge(usize),
+    /// It is compressed in an unknown way.
+    #[error("Content-Encoding {0:?} is not one of {ENCODINGS}")]
+    Encoding(String),
+    /// It cannot be decompressed.
+    #[error("the {encoding} body is damaged: {reason}")]
+    Damaged {
+        /// How it should be compressed.
+        encoding: Encoding,
+        /// What the decompressor said.
+        reason: String,
+    },
+}
+
+impl BodyError {
+    /// The `error_type` under which it is counted.
+    pub(super) fn error_type(&self) -> &'static str {
+        match self {
+            Self::Incomplete(_) => "incomplete_body",
+            Self::TooLarge(_) => "body_too_large",
+            Self::Encoding(_) => "content_encoding",
+            Self::Damaged { .. } => "unreadable_body",
+        }
+    }
+}

@@ -13,3 +13,5 @@ mod outage;
 mod request;
 mod sources;
 mod start;
+mod vector;
+mod vector_client;

@@ -23,7 +23,7 @@ use crate::{
     listen::{self, ListenError, Listener},
     record::{Ack, Batch, Intake, Unavailable},
     sink::Sink,
-    source::{Feed, http_server, opentelemetry, stdin, vector},
+    source::{Feed, fluent, http_server, opentelemetry, stdin, vector},
     telemetry::{Component, Metrics},
 };
 
@@ -153,6 +153,8 @@ async fn listen(
     let (at, protocols) = match &source.kind {
         SourceKind::Stdin { .. } => return Ok(None),
         SourceKind::HttpServer { listen, .. } => (listen, http_server::PROTOCOLS),
+        // The forward protocol has no name there.
+        SourceKind::Fluent { listen, .. } => (listen, &[][..]),
         SourceKind::Vector { listen, .. } => (listen, vector::PROTOCOLS),
         SourceKind::OpenTelemetry { listen, .. } => (listen, opentelemetry::PROTOCOLS),
     };
@@ -179,6 +181,9 @@ async fn serve(
         (SourceKind::Stdin { max_line_bytes }, _) => stdin::run(feed, max_line_bytes, stop).await?,
         (SourceKind::HttpServer { max_body_bytes, .. }, Some(listener)) => {
             http_server::serve(listener, feed, max_body_bytes, stop).await;
+        }
+        (SourceKind::Fluent { settings, .. }, Some(listener)) => {
+            fluent::serve(listener, feed, settings, stop).await;
         }
         (SourceKind::Vector { max_message_bytes, .. }, Some(listener)) => {
             vector::serve(listener, feed, max_message_bytes, stop).await;

@@ -98,7 +98,7 @@ fn the_summary_says_what_goes_where() {
     let output = Workplace::new().run(&["validate", path.to_str().unwrap()], &[]);
     let summary = stdout(&output);
     for part in [
-        "source from_http: http://127.0.0.1:8080",
+        "source from_http: HTTP at 127.0.0.1:8080",
         "sink acme_crm, from from_http",
         "POST http://127.0.0.1:8089/profiles with OAuth2 client credentials",
         "key identityMap.crmid",

@@ -1,7 +1,7 @@
 use std::{fmt::Write, path::PathBuf};
 
 use profile_http::{
-    config::{self, ConfigErrors, Env, Plan, SinkPlan},
+    config::{self, ConfigErrors, Env, Plan, SinkPlan, SourceKind},
     delivery::AuthSettings,
     profile::Attributes,
 };
@@ -49,8 +49,14 @@ fn summary(plan: &Plan) -> String {
         let from = match source.kind.listen() {
             None => "standard input".to_owned(),
             Some(listen) => {
-                let scheme = if listen.tls.is_some() { "https" } else { "http" };
-                format!("{scheme}://{} ({})", listen.address, source.kind.name())
+                let protocol = match source.kind {
+                    SourceKind::Fluent { .. } => "forward protocol",
+                    SourceKind::Vector { .. } => "Vector's protocol",
+                    SourceKind::OpenTelemetry { .. } => "OTLP over HTTP",
+                    SourceKind::HttpServer { .. } | SourceKind::Stdin { .. } => "HTTP",
+                };
+                let over = if listen.tls.is_some() { " over TLS" } else { "" };
+                format!("{protocol}{over} at {}", listen.address)
             }
         };
         line(&mut text, &format!("source {}: {from}", source.name));

@@ -1,10 +1,9 @@
-use std::{num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{num::NonZeroU32, time::Duration};
 
 use http::{HeaderMap, Method, Uri};
-use secrecy::SecretString;
 
 use super::Classes;
-use crate::endpoint::TlsSettings;
+use crate::{endpoint::TlsSettings, secret::Secret};
 
 /// Everything that the stack of one sink is built from, resolved and checked.
 #[derive(Clone, Debug)]
@@ -118,14 +117,4 @@ pub enum ClientAuth {
     Body,
     /// `Authorization: Basic`, id and secret form-encoded first.
     Basic,
-}
-
-/// A secret: its text, or the file that holds it.
-#[derive(Clone, Debug)]
-pub enum Secret {
-    /// The text itself, from the configuration or an environment variable.
-    Text(SecretString),
-    /// A file, read when the sink starts, again when it may have changed, and each time the secret
-    /// is used to get a token; one trailing line end is not part of the secret.
-    File(PathBuf),
 }

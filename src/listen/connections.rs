@@ -1,5 +1,6 @@
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
@@ -14,6 +15,9 @@ use crate::telemetry::{Component, Throttle};
 
 /// How long accepting pauses when the process has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// After how long without a word the system asks whether the peer is still there.
+const KEEPALIVE: Duration = Duration::from_mins(1);
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -119,6 +123,8 @@ async fn open(
 ) -> Option<Stream> {
     // Answers are small and written whole; waiting to fill a segment only delays them.
     let _ = tcp.set_nodelay(true);
+    // A connection may be idle for ever, but not after its peer has vanished.
+    let _ = SockRef::from(&tcp).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
     let Some(tls) = tls else { return Some(Stream::Plain(tcp)) };
     tokio::select! {
         stream = tls.accept(tcp, peer) => stream,

@@ -1,5 +1,6 @@
 //! Sources: one file for the options of each type, and what listening ones have in common.
 
+mod fluent;
 mod http_server;
 mod listen;
 mod opentelemetry;
@@ -7,11 +8,11 @@ mod stdin;
 mod vector;
 
 use super::Section;
-use crate::source::opentelemetry::ProfileFrom;
+use crate::source::{fluent::Settings as FluentSettings, opentelemetry::ProfileFrom};
 pub use listen::Listen;
 
 /// A source that will run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct SourcePlan {
     /// Its name, by which sinks refer to it.
     pub name: String,
@@ -20,7 +21,7 @@ pub struct SourcePlan {
 }
 
 /// What a source reads from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum SourceKind {
     /// NDJSON on standard input.
     Stdin {
@@ -33,6 +34,13 @@ pub enum SourceKind {
         listen: Listen,
         /// The largest body that is taken, measured after decompression.
         max_body_bytes: usize,
+    },
+    /// Fluentd's forward protocol.
+    Fluent {
+        /// Where it listens.
+        listen: Listen,
+        /// What it takes, and from whom.
+        settings: FluentSettings,
     },
     /// Calls of Vector's `vector` sink.
     Vector {
@@ -58,6 +66,7 @@ impl SourceKind {
         match self {
             Self::Stdin { .. } => "stdin",
             Self::HttpServer { .. } => "http_server",
+            Self::Fluent { .. } => "fluent",
             Self::Vector { .. } => "vector",
             Self::OpenTelemetry { .. } => "opentelemetry",
         }
@@ -68,6 +77,7 @@ impl SourceKind {
         match self {
             Self::Stdin { .. } => None,
             Self::HttpServer { listen, .. }
+            | Self::Fluent { listen, .. }
             | Self::Vector { listen, .. }
             | Self::OpenTelemetry { listen, .. } => Some(listen),
         }
@@ -80,9 +90,10 @@ const GIB: i128 = 1 << 30;
 type KindReader = fn(&mut Section<'_>) -> Option<SourceKind>;
 
 /// The types of sources, and how the options of each are read.
-const TYPES: [(&str, KindReader); 4] = [
+const TYPES: [(&str, KindReader); 5] = [
     ("stdin", stdin::read),
     ("http_server", http_server::read),
+    ("fluent", fluent::read),
     ("vector", vector::read),
     ("opentelemetry", opentelemetry::read),
 ];

@@ -179,8 +179,8 @@ async fn serve(
 ) -> Result<(), RunError> {
     match (source.kind, listener) {
         (SourceKind::Stdin { max_line_bytes }, _) => stdin::run(feed, max_line_bytes, stop).await?,
-        (SourceKind::HttpServer { max_body_bytes, .. }, Some(listener)) => {
-            http_server::serve(listener, feed, max_body_bytes, stop).await;
+        (SourceKind::HttpServer { settings, .. }, Some(listener)) => {
+            http_server::serve(listener, feed, settings, stop).await;
         }
         (SourceKind::Fluent { settings, .. }, Some(listener)) => {
             fluent::serve(listener, feed, settings, stop).await;

@@ -194,6 +194,24 @@ fn tls_options_of_a_source_that_need_each_other_are_asked_for() {
 }
 
 #[test]
+fn senders_of_a_source_prove_themselves_with_all_it_takes() {
+    for (given, wanted) in [
+        ("token: a", "has no `strategy`"),
+        ("strategy: bearer", "has no `token`"),
+        ("strategy: basic, user: a", "has no `password`"),
+        ("strategy: basic, user: 'a:b', password: c", "a colon in it"),
+        ("strategy: basic, user: a, password: ''", "`password` is empty"),
+        ("strategy: basic, user: a, password: b, token: c", "unknown option `token`"),
+        ("strategy: oauth2", "must be `basic` or `bearer`"),
+    ] {
+        let source =
+            format!("type: http_server\n    address: 127.0.0.1:0\n    auth: {{ {given} }}");
+        let complaint = complaint("type: stdin", &source);
+        assert!(complaint.contains(wanted), "{complaint}");
+    }
+}
+
+#[test]
 fn a_sink_that_maps_nothing_is_an_error() {
     let text = smallest();
     let (before, _) = text.split_once("    export:").unwrap();

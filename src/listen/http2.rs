@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{Listener, Stream};
+use super::{Listener, Peer, Stream};
 use crate::telemetry::Throttle;
 
 /// How a client of HTTP/2 begins (RFC 9113 section 3.4).
@@ -83,7 +83,8 @@ where
     A: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
-    let answer = service_fn(|request| {
+    let answer = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
         let answer = answer(request);
         async { Ok::<_, Infallible>(answer.await) }
     });

@@ -11,7 +11,7 @@ mod stream;
 pub mod tls;
 
 pub(crate) use self::http::json_answer;
-pub use self::http::{Reset, serve};
+pub use self::http::{Peer, Reset, serve};
 pub use self::http2::serve_http2;
 pub use connections::{ListenError, Listener, bind};
 pub use stream::Stream;

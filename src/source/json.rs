@@ -5,6 +5,7 @@ use std::fmt::Display;
 use bytes::Bytes;
 use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
 
+use super::protobuf::Malformed;
 use crate::record::{Place, Record};
 
 /// How deeply values may be nested. What reads records gives up beyond 128, where no profile has
@@ -79,14 +80,33 @@ impl Json {
 }
 
 /// Records that are written one behind the other into one text.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Records {
     json: Json,
     /// The number of each record and the place in the text where it ends.
     ends: Vec<(u64, usize)>,
     number: u64,
     unreadable: Option<String>,
+    room: usize,
 }
+
+/// Why records are not written.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// What should hold them cannot be read.
+    Malformed(String),
+    /// They take more memory than they may.
+    Full,
+}
+
+impl From<Malformed> for Unread {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed.to_string())
+    }
+}
+
+/// What a record takes besides its text.
+const RECORD_BYTES: usize = size_of::<Record>() + size_of::<(u64, usize)>();
 
 /// What came of what was to be written.
 #[derive(Debug, Default)]
@@ -99,16 +119,31 @@ pub(super) struct Written {
     pub(super) unreadable: Option<String>,
 }
 
+impl Written {
+    /// Records that were not written but came as JSON.
+    pub(super) fn of(records: Vec<Record>) -> Self {
+        Self { records, ..Self::default() }
+    }
+}
+
 impl Records {
+    /// Records that take at most `room` bytes of memory together.
+    pub(super) fn new(room: usize) -> Self {
+        Self { json: Json::default(), ends: Vec::new(), number: 0, unreadable: None, room }
+    }
+
     /// Adds the next record: what `write` writes, unless it says that this is none of ours. One
     /// that cannot be read becomes a text that says so, which is no object and therefore set
     /// aside; it hurts no other.
-    pub(super) fn add<E: Display>(&mut self, write: impl FnOnce(&mut Json) -> Result<bool, E>) {
+    pub(super) fn add<E: Display>(
+        &mut self,
+        write: impl FnOnce(&mut Json) -> Result<bool, E>,
+    ) -> Result<(), Unread> {
         self.number += 1;
         let start = self.json.text.len();
         match write(&mut self.json) {
             Ok(true) => {}
-            Ok(false) => return,
+            Ok(false) => return Ok(()),
             Err(error) => {
                 self.json.text.truncate(start);
                 self.json.string(format!("it cannot be read: {error}").as_bytes());
@@ -116,6 +151,8 @@ impl Records {
             }
         }
         self.ends.push((self.number, self.json.text.len()));
+        let taken = self.json.text.len() + self.ends.len() * RECORD_BYTES;
+        if taken > self.room { Err(Unread::Full) } else { Ok(()) }
     }
 
     /// How many were added that were none of ours.
@@ -148,6 +185,21 @@ mod tests {
         let mut json = Json::default();
         write(&mut json);
         String::from_utf8(json.text).unwrap()
+    }
+
+    #[test]
+    fn very_many_very_small_records_are_too_much() {
+        let mut records = Records::new(10 * RECORD_BYTES);
+        let mut add = || {
+            records.add(|json| {
+                Ok::<_, &str>({
+                    json.raw("{}");
+                    true
+                })
+            })
+        };
+        assert!((0..9).all(|_| add() == Ok(())));
+        assert_eq!(add(), Err(Unread::Full));
     }
 
     #[test]

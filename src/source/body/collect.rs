@@ -25,17 +25,14 @@ pub(in crate::source) async fn collect(
 ) -> Result<Bytes, BodyError> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
-        // A sender that waits to be told to go on need not send it at all.
-        if !headers.contains_key(header::EXPECT) {
-            discard(&mut body).await;
-        }
+        discard(&mut body, headers).await;
         return Err(BodyError::TooLarge(limit));
     }
     let mut whole = BytesMut::new();
     let mut only = Bytes::new();
     while let Some(data) = next(&mut body).await? {
         if whole.len() + only.len() + data.len() > limit {
-            discard(&mut body).await;
+            read_on(&mut body).await;
             return Err(BodyError::TooLarge(limit));
         }
         // A body that comes in one piece, as small ones do, is not copied.
@@ -72,8 +69,16 @@ async fn next(body: &mut Incoming) -> Result<Option<Bytes>, BodyError> {
     }
 }
 
-/// Reads on, so that the sender reads the answer instead of failing to write; not without end.
-async fn discard(body: &mut Incoming) {
+/// Reads a body that is not wanted, so that the sender reads the answer instead of failing to write.
+pub(in crate::source) async fn discard(body: &mut Incoming, headers: &HeaderMap) {
+    // A sender that waits to be told to go on need not send it at all.
+    if !headers.contains_key(header::EXPECT) {
+        read_on(body).await;
+    }
+}
+
+/// Reads the rest, but not without end.
+async fn read_on(body: &mut Incoming) {
     let mut left = DISCARDED;
     while let Ok(Some(data)) = next(body).await {
         left = match left.checked_sub(data.len()) {

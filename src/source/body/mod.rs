@@ -3,11 +3,17 @@
 mod collect;
 mod encoding;
 
-pub(super) use collect::collect;
+pub(super) use collect::{collect, discard};
 pub(super) use encoding::{ENCODINGS, Encoding};
 
 /// The option that bounds a body, as it is sent and as it is after decompression.
 pub(super) const LIMIT: &str = "max_body_bytes";
+
+/// How much the records of a body may take in memory, whose limit is `limit`: JSON is longer than
+/// what it is written from, and very many very small records take more than their text.
+pub(super) fn room(limit: usize) -> usize {
+    limit.saturating_mul(4)
+}
 
 /// Why a body cannot be had.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,7 +22,9 @@ pub(super) enum BodyError {
     #[error("the body did not arrive whole: {0}")]
     Incomplete(String),
     /// It is longer than the limit.
-    #[error("the body is longer than {LIMIT}, {0}; send smaller batches or raise it")]
+    #[error(
+        "the body is longer than {LIMIT}, {0}, or holds too many records for it; send smaller batches or raise it"
+    )]
     TooLarge(usize),
     /// It is compressed in an unknown way.
     #[error("Content-Encoding {0:?} is not one of {ENCODINGS}")]

@@ -3,7 +3,10 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde::Serialize;
 
-use super::super::body::{BodyError, ENCODINGS};
+use super::{
+    super::body::{BodyError, ENCODINGS},
+    auth::NoSecret,
+};
 use crate::listen::json_answer;
 
 /// Why a request is not acknowledged.
@@ -21,6 +24,12 @@ pub(super) enum Refusal {
     /// The body cannot be had.
     #[error(transparent)]
     Body(#[from] BodyError),
+    /// The sender does not prove who it is; the challenge says how.
+    #[error("the sender has no or wrong credentials; give it those of `auth` of this source")]
+    Unauthorized(&'static str),
+    /// It cannot be told who is let in.
+    #[error(transparent)]
+    NoSecret(NoSecret),
     /// The records cannot be made safe now.
     #[error("{0}")]
     Unavailable(String),
@@ -29,7 +38,10 @@ pub(super) enum Refusal {
 impl Refusal {
     /// Whether the sender is expected to keep the records and send them again.
     pub(super) fn is_temporary(&self) -> bool {
-        matches!(self, Self::Body(BodyError::Incomplete(_)) | Self::Unavailable(_))
+        matches!(
+            self,
+            Self::Body(BodyError::Incomplete(_)) | Self::NoSecret(_) | Self::Unavailable(_)
+        )
     }
 
     /// The `error_type` under which it is counted.
@@ -38,6 +50,8 @@ impl Refusal {
             Self::Unreadable(_) => "unreadable_body",
             Self::Method => "method",
             Self::Body(error) => error.error_type(),
+            Self::Unauthorized(_) => "authentication",
+            Self::NoSecret(_) => "secret",
             Self::Unavailable(_) => "unavailable",
         }
     }
@@ -56,7 +70,10 @@ impl Refusal {
             Self::Body(BodyError::Encoding(_)) => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, Some((header::ACCEPT_ENCODING, ENCODINGS)))
             }
-            Self::Unavailable(_) => {
+            Self::Unauthorized(challenge) => {
+                (StatusCode::UNAUTHORIZED, Some((header::WWW_AUTHENTICATE, *challenge)))
+            }
+            Self::NoSecret(_) | Self::Unavailable(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, Some((header::RETRY_AFTER, "1")))
             }
         };

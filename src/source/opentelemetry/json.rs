@@ -10,7 +10,7 @@ use serde::{
 use serde_json::{error::Category, value::RawValue};
 
 use super::{
-    super::json::{Json, Records},
+    super::json::{Json, Records, Unread},
     ProfileFrom,
 };
 
@@ -43,16 +43,17 @@ struct LogRecord<'a> {
     attributes: Option<&'a RawValue>,
 }
 
-/// Reads an `ExportLogsServiceRequest`; says why it is none.
-pub(super) fn read(text: &[u8], from: ProfileFrom) -> Result<Records, String> {
-    let export: Export<'_> = serde_json::from_slice(text).map_err(|error| explain(&error))?;
-    let mut records = Records::default();
+/// Reads an `ExportLogsServiceRequest` into records of at most `room` bytes.
+pub(super) fn read(text: &[u8], from: ProfileFrom, room: usize) -> Result<Records, Unread> {
+    let export: Export<'_> =
+        serde_json::from_slice(text).map_err(|error| Unread::Malformed(explain(&error)))?;
+    let mut records = Records::new(room);
     let scopes = export.resource_logs.into_iter().flatten().filter_map(|logs| logs.scope_logs);
     for record in scopes.flatten().filter_map(|scope| scope.log_records).flatten() {
         records.add(|json| match write_record(record, from, json) {
             Ok(()) => Ok(true),
             Err(error) => Err(explain(&error)),
-        });
+        })?;
     }
     Ok(records)
 }

@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 use self::answer::{Form, Refusal};
 use super::{
     Feed,
-    body::{self, Encoding},
-    json::Written,
+    body::{self, BodyError, Encoding},
+    json::{Unread, Written},
 };
 use crate::{
     listen::{self, Listener},
@@ -150,10 +150,16 @@ fn read(
     limit: usize,
 ) -> Result<(Written, usize), Refusal> {
     let body = encoding.decode(sent, limit)?;
+    let room = body::room(limit);
     let records = match form {
-        Form::Protobuf => protobuf::read(&body, from).map_err(|error| error.to_string()),
-        Form::Json => json::read(&body, from),
+        Form::Protobuf => protobuf::read(&body, from, room),
+        Form::Json => json::read(&body, from, room),
     };
-    let unreadable = |reason| Refusal::Unreadable(format!("the export cannot be read: {reason}"));
-    Ok((records.map_err(unreadable)?.finish(), body.len()))
+    match records {
+        Ok(records) => Ok((records.finish(), body.len())),
+        Err(Unread::Full) => Err(BodyError::TooLarge(limit).into()),
+        Err(Unread::Malformed(reason)) => {
+            Err(Refusal::Unreadable(format!("the export cannot be read: {reason}")))
+        }
+    }
 }

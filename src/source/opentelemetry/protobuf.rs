@@ -5,7 +5,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{
     super::{
-        json::{DEEPEST, Json, Records},
+        json::{DEEPEST, Json, Records, Unread},
         protobuf::{Fields, Malformed, Value, write_array, write_object},
     },
     ProfileFrom,
@@ -33,9 +33,9 @@ const BYTES: u64 = 7;
 /// `ArrayValue.values` and `KeyValueList.values`
 const VALUES: u64 = 1;
 
-/// Reads an `ExportLogsServiceRequest`.
-pub(super) fn read(message: &[u8], from: ProfileFrom) -> Result<Records, Malformed> {
-    let mut records = Records::default();
+/// Reads an `ExportLogsServiceRequest` into records of at most `room` bytes.
+pub(super) fn read(message: &[u8], from: ProfileFrom, room: usize) -> Result<Records, Unread> {
+    let mut records = Records::new(room);
     for field in Fields::of(message) {
         let (RESOURCE_LOGS, resource) = field? else { continue };
         for field in resource.message()? {
@@ -43,7 +43,7 @@ pub(super) fn read(message: &[u8], from: ProfileFrom) -> Result<Records, Malform
             for field in scope.message()? {
                 let (LOG_RECORDS, record) = field? else { continue };
                 let record = record.message()?;
-                records.add(|json| write_record(record, from, json).map(|()| true));
+                records.add(|json| write_record(record, from, json).map(|()| true))?;
             }
         }
     }

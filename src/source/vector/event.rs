@@ -4,7 +4,7 @@
 //! only the event itself is read; what Vector notes about it besides is for Vector.
 
 use super::super::{
-    json::{DEEPEST, Json, Records},
+    json::{DEEPEST, Json, Records, Unread},
     protobuf::{Fields, Malformed, Value, write_array, write_object},
 };
 
@@ -31,13 +31,14 @@ const MAP: u64 = 7;
 const ARRAY: u64 = 8;
 const NULL: u64 = 9;
 
-/// Reads a `PushEventsRequest`. What it holds besides log events is counted only.
-pub(super) fn read(message: &[u8]) -> Result<Records, Malformed> {
-    let mut records = Records::default();
+/// Reads a `PushEventsRequest` into records of at most `room` bytes. What it holds besides log
+/// events is counted only.
+pub(super) fn read(message: &[u8], room: usize) -> Result<Records, Unread> {
+    let mut records = Records::new(room);
     for field in Fields::of(message) {
         let (EVENTS, event) = field? else { continue };
         let event = event.bytes()?;
-        records.add(|json| write_event(event, json));
+        records.add(|json| write_event(event, json))?;
     }
     Ok(records)
 }

@@ -35,8 +35,8 @@ type Trailers = Option<Result<HeaderMap, Infallible>>;
 pub(super) enum Failure {
     /// The message is larger than it may be.
     #[error(
-        "the message is larger than max_message_bytes, {0}; raise it, or have Vector send less at \
-         once (`batch.max_bytes`, `batch.max_events`)"
+        "the message is larger than max_message_bytes, {0}, or holds too many events for it; raise \
+         it, or have Vector send less at once (`batch.max_bytes`, `batch.max_events`)"
     )]
     TooLarge(usize),
     /// The message is compressed in an unknown way.

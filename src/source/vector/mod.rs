@@ -23,7 +23,7 @@ use self::grpc::{Answer, Failure, PREFIX};
 use super::{
     Feed,
     body::{self, BodyError, Encoding},
-    json::Written,
+    json::{Unread, Written},
 };
 use crate::{
     listen::{self, Listener},
@@ -120,7 +120,7 @@ impl<I: Intake> Source<I> {
         let source = &*self.feed.name;
         self.feed.note(written, &self.throttle);
         if others > 0 {
-            self.feed.metrics.discarded(true, "not_a_log_event").inc_by(others);
+            self.feed.metrics.discarded(true, "not_logs").inc_by(others);
             if let Some(similar) = self.throttle.pass("others") {
                 tracing::warn!(
                     source,
@@ -156,7 +156,10 @@ impl<I: Intake> Source<I> {
 
 fn read(sent: Bytes, encoding: Encoding, limit: usize) -> Result<Events, Failure> {
     let message = grpc::message(sent, encoding, limit)?;
-    let records = event::read(&message).map_err(|error| Failure::Unreadable(error.to_string()))?;
+    let records = event::read(&message, body::room(limit)).map_err(|unread| match unread {
+        Unread::Malformed(reason) => Failure::Unreadable(reason),
+        Unread::Full => Failure::TooLarge(limit),
+    })?;
     let others = records.others();
     Ok(Events { written: records.finish(), others, bytes: message.len() })
 }

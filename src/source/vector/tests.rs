@@ -140,7 +140,7 @@ async fn metrics_are_acknowledged_dropped_and_counted_and_the_logs_beside_them_t
     let outcome = source.push(&[metric(), log("x"), metric()].concat()).await;
     assert_eq!(outcome.status, "0");
     assert_eq!(source.next(), [item(2, r#"{"a":"x"}"#)]);
-    assert_eq!(source.feed.metrics.discarded(true, "not_a_log_event").get(), 2);
+    assert_eq!(source.feed.metrics.discarded(true, "not_logs").get(), 2);
 }
 
 #[tokio::test]

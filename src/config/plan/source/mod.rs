@@ -8,7 +8,10 @@ mod stdin;
 mod vector;
 
 use super::Section;
-use crate::source::{fluent::Settings as FluentSettings, opentelemetry::ProfileFrom};
+use crate::source::{
+    fluent::Settings as FluentSettings, http_server::Settings as HttpSettings,
+    opentelemetry::ProfileFrom,
+};
 pub use listen::Listen;
 
 /// A source that will run.
@@ -32,8 +35,8 @@ pub enum SourceKind {
     HttpServer {
         /// Where it listens.
         listen: Listen,
-        /// The largest body that is taken, measured after decompression.
-        max_body_bytes: usize,
+        /// What it takes, and from whom.
+        settings: HttpSettings,
     },
     /// Fluentd's forward protocol.
     Fluent {

@@ -1,5 +1,7 @@
 use super::*;
 
+const ROOM: usize = 10 << 20;
+
 /// An export of these log records.
 fn export(records: &str) -> String {
     let resource = r#"{"attributes":[{"key":"service.name","value":{"stringValue":"crm"}}]}"#;
@@ -9,7 +11,7 @@ fn export(records: &str) -> String {
 }
 
 fn written(records: &str, from: ProfileFrom) -> Vec<String> {
-    let written = read(export(records).as_bytes(), from).unwrap().finish();
+    let written = read(export(records).as_bytes(), from, ROOM).unwrap().finish();
     written.records.iter().map(|record| String::from_utf8_lossy(&record.json).into()).collect()
 }
 
@@ -85,12 +87,15 @@ fn a_log_record_that_is_not_what_otlp_has_hurts_no_other_and_is_not_quoted() {
 
 #[test]
 fn text_that_is_no_export_is_refused_whole() {
-    let refused = |text: &str| read(text.as_bytes(), ProfileFrom::Body).unwrap_err();
+    let refused = |text: &str| match read(text.as_bytes(), ProfileFrom::Body, ROOM) {
+        Err(Unread::Malformed(reason)) => reason,
+        other => panic!("{other:?}"),
+    };
     assert!(refused("{\"resourceLogs\":[").contains("EOF"), "{}", refused("{"));
     assert_eq!(
         refused(r#"{"resourceLogs":"secret"}"#),
         "line 1 column 24 is not what OTLP has there"
     );
-    let empty = read(b"{\"resourceLogs\":null}", ProfileFrom::Body).unwrap().finish();
+    let empty = read(b"{\"resourceLogs\":null}", ProfileFrom::Body, ROOM).unwrap().finish();
     assert!(empty.records.is_empty());
 }

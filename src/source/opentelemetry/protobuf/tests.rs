@@ -1,5 +1,7 @@
 use super::{super::super::protobuf::write::*, *};
 
+const ROOM: usize = 10 << 20;
+
 fn text(value: &str) -> Vec<u8> {
     bytes(STRING, value)
 }
@@ -21,7 +23,7 @@ fn export(records: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn written(message: &[u8], from: ProfileFrom) -> Vec<String> {
-    let written = read(message, from).unwrap().finish();
+    let written = read(message, from, ROOM).unwrap().finish();
     written.records.iter().map(|record| String::from_utf8_lossy(&record.json).into()).collect()
 }
 
@@ -83,7 +85,7 @@ fn a_log_record_that_cannot_be_read_hurts_no_other() {
     let broken = bytes(BODY, b"\x0a\x7f");
     let deep = (0..3_000).fold(number(INT, 1), |value, _| list(&[pair("a", value)]));
     let message = export(&[good.clone(), broken, bytes(BODY, deep), good]);
-    let read = read(&message, ProfileFrom::Body).unwrap().finish();
+    let read = read(&message, ProfileFrom::Body, ROOM).unwrap().finish();
     assert_eq!(read.unreadable.as_deref(), Some("it is cut off"));
     assert_eq!(
         written(&message, ProfileFrom::Body),
@@ -99,7 +101,10 @@ fn a_log_record_that_cannot_be_read_hurts_no_other() {
 #[test]
 fn a_message_that_is_no_export_is_refused_whole() {
     let whole = export(&[bytes(BODY, text("{}"))]);
-    let cut = read(&whole[..whole.len() - 1], ProfileFrom::Body);
-    assert_eq!(cut.unwrap_err(), Malformed::CutOff);
-    assert_eq!(read(b"{\"resourceLogs\":[]}", ProfileFrom::Body).unwrap_err(), Malformed::WireType);
+    let cut = read(&whole[..whole.len() - 1], ProfileFrom::Body, ROOM);
+    assert_eq!(cut.unwrap_err(), Malformed::CutOff.into());
+    assert_eq!(
+        read(b"{\"resourceLogs\":[]}", ProfileFrom::Body, ROOM).unwrap_err(),
+        Malformed::WireType.into()
+    );
 }

@@ -7,6 +7,10 @@ use super::{
 };
 use crate::record::Place;
 
+fn parse(message: &[u8]) -> Result<Records, Unread> {
+    read(message, 10 << 20)
+}
+
 fn text(value: &str) -> Vec<u8> {
     bytes(BYTES, value)
 }
@@ -21,7 +25,7 @@ fn log(entries: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn written(message: &[u8]) -> Vec<String> {
-    let written = read(message).unwrap().finish();
+    let written = parse(message).unwrap().finish();
     assert_eq!(written.unreadable, None);
     texts(&written)
 }
@@ -75,7 +79,7 @@ fn metrics_and_traces_are_counted_and_the_logs_beside_them_keep_their_places() {
     let metric = bytes(EVENTS, bytes(METRIC, bytes(1, "name")));
     let trace = bytes(EVENTS, bytes(TRACE, entry("a", text("b"))));
     let unknown = bytes(EVENTS, bytes(8, "new"));
-    let events = read(&[metric, log(&[]), trace, unknown, log(&[])].concat()).unwrap();
+    let events = parse(&[metric, log(&[]), trace, unknown, log(&[])].concat()).unwrap();
     assert_eq!(events.others(), 3);
     let events = events.finish();
     assert_eq!(texts(&events), ["{}", "{}"]);
@@ -85,7 +89,7 @@ fn metrics_and_traces_are_counted_and_the_logs_beside_them_keep_their_places() {
 
 #[test]
 fn text_that_is_no_utf_8_is_replaced_and_counted() {
-    let events = read(&log(&[entry("a", bytes(BYTES, b"x\xff"))])).unwrap().finish();
+    let events = parse(&log(&[entry("a", bytes(BYTES, b"x\xff"))])).unwrap().finish();
     assert_eq!((events.replaced, texts(&events)), (1, vec!["{\"a\":\"x\u{fffd}\"}".to_owned()]));
 }
 
@@ -94,7 +98,7 @@ fn an_event_that_cannot_be_read_becomes_a_record_that_is_set_aside() {
     let broken = bytes(EVENTS, bytes(LOG, bytes(ENTRIES, b"\x0a\xff")));
     let late = bytes(TIMESTAMP, number(1, i64::MAX.cast_unsigned()));
     let events =
-        read(&[log(&[]), broken, log(&[entry("t", late)]), log(&[])].concat()).unwrap().finish();
+        parse(&[log(&[]), broken, log(&[entry("t", late)]), log(&[])].concat()).unwrap().finish();
     let cut = r#""it cannot be read: it is cut off""#;
     let time = r#""it cannot be read: a time in it is out of range""#;
     assert_eq!(texts(&events), ["{}", cut, time, "{}"]);
@@ -111,7 +115,7 @@ fn nesting_is_read_as_deep_as_records_are_and_no_deeper() {
                 bytes(MAP, entry("a", value))
             }
         });
-        read(&log(&[entry("v", value)])).unwrap().finish()
+        parse(&log(&[entry("v", value)])).unwrap().finish()
     };
     let too_deep = Some(Malformed::Depth.to_string());
     let deepest = nested(DEEPEST - 1);
@@ -125,7 +129,7 @@ fn nesting_is_read_as_deep_as_records_are_and_no_deeper() {
 #[test]
 fn a_message_that_is_none_is_refused_whole() {
     let whole = log(&[entry("a", text("b"))]);
-    assert_eq!(read(&whole[..whole.len() - 1]).unwrap_err(), Malformed::CutOff);
-    assert_eq!(read(&number(EVENTS, 1)).unwrap_err(), Malformed::Type);
-    assert_eq!(read(b"").unwrap().finish().records.len(), 0);
+    assert_eq!(parse(&whole[..whole.len() - 1]).unwrap_err(), Malformed::CutOff.into());
+    assert_eq!(parse(&number(EVENTS, 1)).unwrap_err(), Malformed::Type.into());
+    assert_eq!(parse(b"").unwrap().finish().records.len(), 0);
 }

@@ -7,6 +7,7 @@ mod support;
 mod crash;
 mod demo;
 mod explain;
+mod fluent;
 mod gate;
 mod main_job;
 mod outage;

@@ -1,7 +1,7 @@
-//! Tests against real servers, not stand-ins of our own: nginx, and the OAuth2 server
-//! `oidc-provider` on Node.js.
+//! Tests against real servers and senders, not stand-ins of our own: nginx, the OAuth2 server
+//! `oidc-provider` on Node.js, and the fluent loggers of Node.js and Python.
 //!
-//! `tests/run` installs both and sets `PROFILE_HTTP_PEERS=required`, under which a test whose
+//! `tests/run` installs them and sets `PROFILE_HTTP_PEERS=required`, under which a test whose
 //! server is not there fails. Without it such a test says so and is skipped.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -14,6 +14,7 @@ mod nginx;
 mod oidc;
 mod peer;
 
+mod fluent;
 mod program;
 mod stack;
 mod tokens;

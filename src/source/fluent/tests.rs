@@ -383,6 +383,41 @@ async fn a_message_whose_rest_does_not_come_ends_its_connection_and_an_idle_one_
     assert_eq!(texts(&source.arrived.recv().await.unwrap()), records(&[("the record", "{}")]));
 }
 
+proptest::proptest! {
+    /// Messages with a few bytes changed, as a hostile sender or a bad wire would.
+    #[test]
+    fn whatever_comes_is_read_or_refused_within_the_limit(
+        mode in 0usize..6,
+        changes in proptest::collection::vec((proptest::prelude::any::<usize>(), proptest::prelude::any::<u8>()), 0..6),
+    ) {
+        let mut message = match mode {
+            0 => packed(&entries(), b"\x81\xa5chunk\xa1c"),
+            1 => packed(&gzip(&entries()), GZIP),
+            2 => packed(&zstd::encode_all(&entries()[..], 3).unwrap(), ZSTD),
+            3 => [b"\x92\xa3tag\x95", &entries()[..]].concat(),
+            4 => [b"\x94\xa3tag", TIME, b"\x81\xa1n\x01\x81\xa5chunk\x01"].concat(),
+            _ => entries(),
+        };
+        for (at, byte) in changes {
+            let length = message.len();
+            message[at % length] = byte;
+        }
+        let limit = 4096;
+        let mut decoder = decode::Decoder::new(limit);
+        if let Ok(frame) = frame::Frame::parse(&message)
+            && decoder.add(&frame).is_ok()
+        {
+            let decoded = decoder.finish();
+            let text: usize = decoded.records.iter().map(|record| record.json.len()).sum();
+            proptest::prop_assert!(text <= limit);
+            for record in decoded.records {
+                let parsed = serde_json::from_slice::<serde::de::IgnoredAny>(&record.json);
+                proptest::prop_assert!(parsed.is_ok(), "{record:?}");
+            }
+        }
+    }
+}
+
 mod authentication {
     use super::*;
     use crate::source::{

@@ -1,3 +1,6 @@
+use proptest::{collection::vec, prelude::*, sample::Index};
+use serde::de::IgnoredAny;
+
 use super::*;
 
 const ROOM: usize = 10 << 20;
@@ -98,4 +101,27 @@ fn text_that_is_no_export_is_refused_whole() {
     );
     let empty = read(b"{\"resourceLogs\":null}", ProfileFrom::Body, ROOM).unwrap().finish();
     assert!(empty.records.is_empty());
+}
+
+proptest! {
+    /// Damaged exports: whole ones with characters exchanged.
+    #[test]
+    fn whatever_comes_is_refused_or_becomes_json(
+        changes in vec((any::<Index>(), "[\\[\\]{}:,\"0a]"), 0..6),
+    ) {
+        let attributes = r#"[{"key":"a","value":{"kvlistValue":{"values":[{"key":"b","value":
+            {"arrayValue":{"values":[{"stringValue":"x"},{"intValue":"1"},{}]}}}]}}}]"#;
+        let record = format!(r#"{{"attributes":{attributes}}}"#);
+        let mut text = export(&format!("{record},{{}},{record}"));
+        for (place, character) in changes {
+            let place = place.index(text.len());
+            text.replace_range(place..=place, &character);
+        }
+        if let Ok(records) = read(text.as_bytes(), ProfileFrom::Attributes, ROOM) {
+            for record in records.finish().records {
+                let parsed = serde_json::from_slice::<IgnoredAny>(&record.json);
+                prop_assert!(parsed.is_ok(), "{}", String::from_utf8_lossy(&record.json));
+            }
+        }
+    }
 }

@@ -1,3 +1,6 @@
+use proptest::{collection::vec, prelude::*, sample::Index};
+use serde::de::IgnoredAny;
+
 use super::{
     super::super::{
         json::Written,
@@ -132,4 +135,28 @@ fn a_message_that_is_none_is_refused_whole() {
     assert_eq!(parse(&whole[..whole.len() - 1]).unwrap_err(), Malformed::CutOff.into());
     assert_eq!(parse(&number(EVENTS, 1)).unwrap_err(), Malformed::Type.into());
     assert_eq!(parse(b"").unwrap().finish().records.len(), 0);
+}
+
+proptest! {
+    /// Damaged messages: whole ones with bytes exchanged, and what is no message at all.
+    #[test]
+    fn whatever_comes_is_refused_or_becomes_json(
+        changes in vec((any::<Index>(), any::<u8>()), 0..6),
+        noise in vec(any::<u8>(), 0..200),
+    ) {
+        let nested = bytes(MAP, entry("b", bytes(ARRAY, bytes(ENTRIES, text("x\u{e9}")))));
+        let time = bytes(TIMESTAMP, [number(1, 1_700_000_000), number(2, 5)].concat());
+        let entries = [entry("a", nested), entry("t", time), entry("f", double(FLOAT, 1.5))];
+        let mut message = [log(&entries), log(&[]), log(&[entry("n", number(INTEGER, 7))])].concat();
+        for (place, byte) in changes {
+            let place = place.index(message.len());
+            message[place] = byte;
+        }
+        for message in [message, noise] {
+            let Ok(records) = parse(&message) else { continue };
+            for text in texts(&records.finish()) {
+                prop_assert!(serde_json::from_str::<IgnoredAny>(&text).is_ok(), "{}", text);
+            }
+        }
+    }
 }

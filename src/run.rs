@@ -24,7 +24,7 @@ use crate::{
     listen::{self, ListenError, Listener},
     record::{Ack, Batch, Intake, Unavailable},
     sink::Sink,
-    source::{Feed, fluent, http_server, stdin},
+    source::{Feed, fluent, http_server, opentelemetry, stdin, vector},
     telemetry::{Component, Metrics},
 };
 
@@ -166,6 +166,8 @@ async fn listen(
         SourceKind::HttpServer { listen, .. } => (listen, http_server::PROTOCOLS),
         // The forward protocol has no name there.
         SourceKind::Fluent { listen, .. } => (listen, &[][..]),
+        SourceKind::Vector { listen, .. } => (listen, vector::PROTOCOLS),
+        SourceKind::OpenTelemetry { listen, .. } => (listen, opentelemetry::PROTOCOLS),
     };
     let listener = async {
         let listener = listen::bind(at.address).await?;
@@ -188,13 +190,20 @@ async fn serve(
 ) -> Result<(), RunError> {
     match (source.kind, listener) {
         (SourceKind::Stdin { max_line_bytes }, _) => stdin::run(feed, max_line_bytes, stop).await?,
-        (SourceKind::HttpServer { max_body_bytes, .. }, Some(listener)) => {
-            http_server::serve(listener, feed, max_body_bytes, stop).await;
+        (SourceKind::HttpServer { settings, .. }, Some(listener)) => {
+            http_server::serve(listener, feed, settings, stop).await;
         }
         (SourceKind::Fluent { settings, .. }, Some(listener)) => {
             fluent::serve(listener, feed, settings, stop).await;
         }
-        (SourceKind::HttpServer { .. } | SourceKind::Fluent { .. }, None) => {}
+        (SourceKind::Vector { max_message_bytes, .. }, Some(listener)) => {
+            vector::serve(listener, feed, max_message_bytes, stop).await;
+        }
+        (SourceKind::OpenTelemetry { profile_from, max_body_bytes, .. }, Some(listener)) => {
+            opentelemetry::serve(listener, feed, profile_from, max_body_bytes, stop).await;
+        }
+        // Each of these has been bound.
+        (_, None) => {}
     }
     Ok(())
 }

@@ -98,7 +98,7 @@ fn the_summary_says_what_goes_where() {
     let output = Workplace::new().run(&["validate", path.to_str().unwrap()], &[]);
     let summary = stdout(&output);
     for part in [
-        "source from_http: http://127.0.0.1:8080",
+        "source from_http: HTTP at 127.0.0.1:8080",
         "sink acme_crm, from from_http",
         "POST http://127.0.0.1:8089/profiles with OAuth2 client credentials",
         "key identityMap.crmid",
@@ -189,6 +189,24 @@ fn tls_options_of_a_source_that_need_each_other_are_asked_for() {
         ("crt_file: a, key_file: b, ca_file: c", "not used without `verify_client: true`"),
     ] {
         let complaint = complaint_of_listener(given);
+        assert!(complaint.contains(wanted), "{complaint}");
+    }
+}
+
+#[test]
+fn senders_of_a_source_prove_themselves_with_all_it_takes() {
+    for (given, wanted) in [
+        ("token: a", "has no `strategy`"),
+        ("strategy: bearer", "has no `token`"),
+        ("strategy: basic, user: a", "has no `password`"),
+        ("strategy: basic, user: 'a:b', password: c", "a colon in it"),
+        ("strategy: basic, user: a, password: ''", "`password` is empty"),
+        ("strategy: basic, user: a, password: b, token: c", "unknown option `token`"),
+        ("strategy: oauth2", "must be `basic` or `bearer`"),
+    ] {
+        let source =
+            format!("type: http_server\n    address: 127.0.0.1:0\n    auth: {{ {given} }}");
+        let complaint = complaint("type: stdin", &source);
         assert!(complaint.contains(wanted), "{complaint}");
     }
 }

@@ -46,15 +46,17 @@ pub(super) fn run(mut args: Args, env: &Env) -> Result<(), Failure> {
 fn summary(plan: &Plan) -> String {
     let mut text = String::new();
     for source in &plan.sources {
-        let from = match &source.kind {
-            SourceKind::Stdin { .. } => "standard input".to_owned(),
-            SourceKind::HttpServer { listen, .. } => {
-                let scheme = if listen.tls.is_some() { "https" } else { "http" };
-                format!("{scheme}://{}", listen.address)
-            }
-            SourceKind::Fluent { listen, .. } => {
+        let from = match source.kind.listen() {
+            None => "standard input".to_owned(),
+            Some(listen) => {
+                let protocol = match source.kind {
+                    SourceKind::Fluent { .. } => "forward protocol",
+                    SourceKind::Vector { .. } => "Vector's protocol",
+                    SourceKind::OpenTelemetry { .. } => "OTLP over HTTP",
+                    SourceKind::HttpServer { .. } | SourceKind::Stdin { .. } => "HTTP",
+                };
                 let over = if listen.tls.is_some() { " over TLS" } else { "" };
-                format!("forward protocol{over} at {}", listen.address)
+                format!("{protocol}{over} at {}", listen.address)
             }
         };
         line(&mut text, &format!("source {}: {from}", source.name));

@@ -1,4 +1,4 @@
-use std::{fmt, future::Future, time::Duration};
+use std::{fmt, future::Future, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -22,6 +22,10 @@ impl fmt::Display for Reset {
 
 impl std::error::Error for Reset {}
 
+/// Who sent a request: an extension of each.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
 /// Answers requests until `stop`, then takes no new ones and returns when those under way are
 /// answered. Dropping the future closes every connection at once.
 ///
@@ -37,7 +41,14 @@ pub async fn serve<F, A>(
 {
     let stopped = stop.clone();
     listener
-        .serve(stop, move |stream, _| connection(stream, idle, stopped.clone(), answer.clone()))
+        .serve(stop, move |stream, peer| {
+            let answer = answer.clone();
+            let answer = move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(Peer(peer));
+                answer(request)
+            };
+            connection(stream, idle, stopped.clone(), answer)
+        })
         .await;
 }
 

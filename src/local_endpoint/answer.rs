@@ -263,7 +263,7 @@ fn decoded(headers: &HeaderMap, body: Bytes) -> Result<Bytes, EncodingError> {
 fn undecodable(reason: &EncodingError) -> Answer {
     let status = match reason {
         EncodingError::Unknown(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        EncodingError::Damaged(_) => StatusCode::BAD_REQUEST,
+        EncodingError::Damaged { .. } => StatusCode::BAD_REQUEST,
         EncodingError::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
     };
     error(status, &reason.to_string())

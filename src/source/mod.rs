@@ -3,11 +3,16 @@
 
 pub mod fluent;
 pub mod http_server;
+pub mod opentelemetry;
 pub mod stdin;
+pub mod vector;
 
+mod body;
 mod feed;
+mod json;
 mod lines;
 mod msgpack;
+mod protobuf;
 
 #[cfg(test)]
 mod testing;

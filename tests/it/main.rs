@@ -21,3 +21,5 @@ mod signing;
 mod sources;
 mod start;
 mod tokens;
+mod vector;
+mod vector_client;

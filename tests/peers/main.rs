@@ -1,5 +1,5 @@
 //! Tests against real servers and senders, not stand-ins of our own: nginx, the OAuth2 server
-//! `oidc-provider` on Node.js, and the fluent loggers of Node.js and Python.
+//! `oidc-provider` on Node.js, the fluent loggers of Node.js and Python, and OpenTelemetry's exporter.
 //!
 //! `tests/run` installs them and sets `PROFILE_HTTP_PEERS=required`, under which a test whose
 //! server is not there fails. Without it such a test says so and is skipped.
@@ -14,8 +14,11 @@ mod nginx;
 mod oidc;
 mod peer;
 
+mod curl;
 mod fluent;
+mod opentelemetry;
 mod program;
 mod stack;
 mod tokens;
 mod transport;
+mod vector;

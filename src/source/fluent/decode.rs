@@ -39,12 +39,12 @@ pub(super) struct Decoder {
 
 /// What a [`Decoder`] made.
 #[derive(Debug, Default)]
-pub(super) struct Decoded {
-    pub(super) records: Vec<Record>,
+pub(in crate::source) struct Decoded {
+    pub(in crate::source) records: Vec<Record>,
     /// The size of what was read, after decompression.
     pub(super) bytes: usize,
     /// How many texts were not UTF-8.
-    pub(super) repaired: u64,
+    pub(in crate::source) repaired: u64,
 }
 
 impl Decoder {
@@ -152,6 +152,14 @@ impl Decoder {
         self.ends.push((self.json.len(), place));
         Ok(())
     }
+}
+
+/// The records of entries one after the other outside of any message, as Fluent Bit also sends them
+/// over HTTP. `limit` bounds what they take as JSON.
+pub(in crate::source) fn read_entries(packed: &[u8], limit: usize) -> Result<Decoded, Trouble> {
+    let mut decoder = Decoder::new(limit);
+    decoder.entries(packed)?;
+    Ok(decoder.finish())
 }
 
 /// Whether the time of an entry, or of an entry with metadata, marks a group.

@@ -22,7 +22,8 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use self::{inbox::Inbox, session::Session, trouble::Trouble};
+pub(super) use self::{decode::read_entries, trouble::Trouble};
+use self::{inbox::Inbox, session::Session};
 use super::Feed;
 use crate::{listen::Listener, record::Intake, secret::Secret, telemetry::Throttle};
 

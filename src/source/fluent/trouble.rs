@@ -4,7 +4,7 @@ use crate::source::msgpack::{Full, Malformed};
 
 /// Why a connection is closed. What was not acknowledged stays with the sender.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
+pub(in crate::source) enum Trouble {
     /// The bytes are not the forward protocol at all.
     #[error("{0}")]
     Foreign(&'static str),

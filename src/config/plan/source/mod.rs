@@ -3,10 +3,15 @@
 mod fluent;
 mod http_server;
 mod listen;
+mod opentelemetry;
 mod stdin;
+mod vector;
 
 use super::Section;
-use crate::source::fluent::Settings as FluentSettings;
+use crate::source::{
+    fluent::Settings as FluentSettings, http_server::Settings as HttpSettings,
+    opentelemetry::ProfileFrom,
+};
 pub use listen::Listen;
 
 /// A source that will run.
@@ -30,8 +35,8 @@ pub enum SourceKind {
     HttpServer {
         /// Where it listens.
         listen: Listen,
-        /// The largest body that is taken, measured after decompression.
-        max_body_bytes: usize,
+        /// What it takes, and from whom.
+        settings: HttpSettings,
     },
     /// Fluentd's forward protocol.
     Fluent {
@@ -39,6 +44,22 @@ pub enum SourceKind {
         listen: Listen,
         /// What it takes, and from whom.
         settings: FluentSettings,
+    },
+    /// Calls of Vector's `vector` sink.
+    Vector {
+        /// Where it listens.
+        listen: Listen,
+        /// The largest message that is taken, measured after decompression.
+        max_message_bytes: usize,
+    },
+    /// Logs in OTLP over HTTP.
+    OpenTelemetry {
+        /// Where it listens.
+        listen: Listen,
+        /// Which part of a log record is the profile.
+        profile_from: ProfileFrom,
+        /// The largest body that is taken, measured after decompression.
+        max_body_bytes: usize,
     },
 }
 
@@ -49,6 +70,8 @@ impl SourceKind {
             Self::Stdin { .. } => "stdin",
             Self::HttpServer { .. } => "http_server",
             Self::Fluent { .. } => "fluent",
+            Self::Vector { .. } => "vector",
+            Self::OpenTelemetry { .. } => "opentelemetry",
         }
     }
 
@@ -56,7 +79,10 @@ impl SourceKind {
     pub fn listen(&self) -> Option<&Listen> {
         match self {
             Self::Stdin { .. } => None,
-            Self::HttpServer { listen, .. } | Self::Fluent { listen, .. } => Some(listen),
+            Self::HttpServer { listen, .. }
+            | Self::Fluent { listen, .. }
+            | Self::Vector { listen, .. }
+            | Self::OpenTelemetry { listen, .. } => Some(listen),
         }
     }
 }
@@ -67,8 +93,13 @@ const GIB: i128 = 1 << 30;
 type KindReader = fn(&mut Section<'_>) -> Option<SourceKind>;
 
 /// The types of sources, and how the options of each are read.
-const TYPES: [(&str, KindReader); 3] =
-    [("stdin", stdin::read), ("http_server", http_server::read), ("fluent", fluent::read)];
+const TYPES: [(&str, KindReader); 5] = [
+    ("stdin", stdin::read),
+    ("http_server", http_server::read),
+    ("fluent", fluent::read),
+    ("vector", vector::read),
+    ("opentelemetry", opentelemetry::read),
+];
 
 /// Reads a source.
 pub(super) fn read(name: String, mut section: Section<'_>) -> Option<SourcePlan> {

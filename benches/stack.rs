@@ -14,7 +14,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use profile_http::{
     delivery::{
-        AttemptError, AuthSettings, BackoffSettings, Classes, DeliverySettings, Gate,
+        AttemptError, AuthSettings, BackoffSettings, Classes, DeliverySettings, Gate, Http2,
         IdempotencyKey, ProfileVersion, RateLimitSettings, RateLimiter, RequestSettings,
         TlsSettings, Trail, attempt::AttemptLayer, auth::AuthLayer, compose,
         concurrency::ConcurrencyLayer, deadline::DeadlineLayer, gate::GateLayer,
@@ -63,6 +63,8 @@ fn settings() -> DeliverySettings {
         request: RequestSettings {
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
+            http2: Http2::default(),
+            proxy: None,
             deadline: Duration::from_secs(30),
             concurrency: 64,
             rate_limit: Some(pace()),

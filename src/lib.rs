@@ -19,6 +19,7 @@ pub mod dispatch; // claims what is due, delivers it, settles what became of it
 pub mod delivery; // the Tower stack, layer by layer, and the classes of answers
 pub mod endpoint; // the wire: hyper client and TLS
 pub mod run; // wires all of it, and brings it to an end
+pub mod secret; // secrets: their text or the file that holds it
 pub mod telemetry; // logs and metrics
 pub mod clock; // wall-clock time, replaceable in tests
 pub mod listen; // HTTP/1.1 connections, for the HTTP source and the local endpoint

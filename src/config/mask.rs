@@ -10,7 +10,7 @@ const SENSITIVE: [&str; 8] =
     ["secret", "passw", "token", "credential", "cookie", "authorization", "custom_headers", "key"];
 
 /// Options that are named like a secret and are none.
-const HARMLESS: [&str; 1] = ["key"];
+const HARMLESS: [&str; 2] = ["key", "key_file"];
 
 /// Names that are hidden also when they are misspelled.
 const MISSPELLED: [&str; 3] = ["client_secret", "password", "token"];

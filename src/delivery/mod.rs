@@ -37,9 +37,12 @@ pub use rate_limit::RateLimiter;
 pub use retry_after::retry_after;
 pub use settings::{
     AuthSettings, BackoffSettings, ClientAuth, DeliverySettings, OAuth2Settings, RateLimitSettings,
-    RequestSettings, Secret,
+    RequestSettings,
 };
 pub use stack::{Deliver, Stack, StackError, compose, stack, token_transport};
 pub use trail::{IdempotencyKey, ProfileVersion, Trail};
 
-pub use crate::endpoint::{TlsSettings, TlsVersion};
+pub use crate::{
+    endpoint::{Http2, IdentitySettings, Proxy, ProxySettings, TlsSettings, TlsVersion},
+    secret::Secret,
+};

@@ -1,10 +1,12 @@
-use std::{num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{num::NonZeroU32, time::Duration};
 
 use http::{HeaderMap, Method, Uri};
-use secrecy::SecretString;
 
 use super::Classes;
-use crate::endpoint::TlsSettings;
+use crate::{
+    endpoint::{Http2, ProxySettings, TlsSettings},
+    secret::Secret,
+};
 
 /// Everything that the stack of one sink is built from, resolved and checked.
 #[derive(Clone, Debug)]
@@ -28,8 +30,13 @@ pub struct DeliverySettings {
 pub struct RequestSettings {
     /// Time of one attempt, headers and body.
     pub timeout: Duration,
-    /// Time for a connection to be made, TLS not included.
+    /// Time for a connection to be made, from the look-up of the name to the end of the TLS
+    /// handshake.
     pub connect_timeout: Duration,
+    /// Which version of HTTP is spoken to the data endpoint.
+    pub http2: Http2,
+    /// The proxies on the way to the data and the token endpoint.
+    pub proxy: Option<ProxySettings>,
     /// Time of the whole delivery from when the first attempt may be sent.
     pub deadline: Duration,
     /// Requests at once.
@@ -118,14 +125,4 @@ pub enum ClientAuth {
     Body,
     /// `Authorization: Basic`, id and secret form-encoded first.
     Basic,
-}
-
-/// A secret: its text, or the file that holds it.
-#[derive(Clone, Debug)]
-pub enum Secret {
-    /// The text itself, from the configuration or an environment variable.
-    Text(SecretString),
-    /// A file, read when the sink starts, again when it may have changed, and each time the secret
-    /// is used to get a token; one trailing line end is not part of the secret.
-    File(PathBuf),
 }

@@ -21,7 +21,7 @@ use super::{
     timeout::TimeoutLayer,
 };
 use crate::{
-    endpoint::{EndpointError, SendError, Transport},
+    endpoint::{EndpointError, ProxySettings, SendError, Transport, TransportSettings},
     telemetry::Component,
 };
 
@@ -68,10 +68,16 @@ pub fn stack(
     component: &Arc<Component>,
 ) -> Result<Stack, StackError> {
     let request = &settings.request;
-    let transport = Transport::new(&settings.tls, request.connect_timeout, request.concurrency)?;
+    let transport = Transport::new(TransportSettings {
+        tls: settings.tls.clone(),
+        http2: request.http2,
+        proxy: request.proxy.clone(),
+        connect_timeout: request.connect_timeout,
+        max_idle: request.concurrency,
+    })?;
     let tokens = match &settings.auth {
         AuthSettings::OAuth2(oauth2) => {
-            let transport = token_transport(oauth2)?;
+            let transport = token_transport(oauth2, request.proxy.as_ref())?;
             Some(TokenSource::new((**oauth2).clone(), transport, Arc::clone(component))?)
         }
         _ => None,
@@ -133,8 +139,17 @@ where
 
 /// What token requests go through: apart from the sink's stack, whose permits may all be held by
 /// requests that wait for a token.
-pub fn token_transport(settings: &OAuth2Settings) -> Result<Deliver, EndpointError> {
-    let transport = Transport::new(&settings.tls, settings.timeout, 1)?;
+pub fn token_transport(
+    settings: &OAuth2Settings,
+    proxy: Option<&ProxySettings>,
+) -> Result<Deliver, EndpointError> {
+    let transport = Transport::new(TransportSettings {
+        tls: settings.tls.clone(),
+        proxy: proxy.cloned(),
+        connect_timeout: settings.timeout,
+        max_idle: 1,
+        ..TransportSettings::default()
+    })?;
     let service = ServiceBuilder::new()
         .layer(BoxCloneSyncService::layer())
         .layer(TimeoutLayer::new(settings.timeout))

@@ -4,12 +4,17 @@
 //! layers above it.
 
 mod client;
+mod connector;
+pub mod diagnose;
 mod error;
+mod files;
+mod proxy;
 pub mod tls;
 
 #[cfg(test)]
 mod tests;
 
-pub use client::{ANSWER_LIMIT, Transport};
+pub use client::{ANSWER_LIMIT, Http2, Transport, TransportSettings};
 pub use error::{EndpointError, SendError};
-pub use tls::{TlsSettings, TlsVersion};
+pub use proxy::{Proxy, ProxySettings};
+pub use tls::{IdentitySettings, TlsSettings, TlsVersion};

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{Request, Response, Uri};
 use profile_http::{
     delivery::{ClientAuth, OAuth2Settings, Secret},
-    endpoint::{TlsSettings, Transport},
+    endpoint::{TlsSettings, Transport, TransportSettings},
 };
 use tower::ServiceExt;
 
@@ -133,6 +133,6 @@ impl Oidc {
 }
 
 async fn send(request: Request<Bytes>) -> Response<Bytes> {
-    let transport = Transport::new(&TlsSettings::default(), Duration::from_secs(5), 1).unwrap();
+    let transport = Transport::new(TransportSettings::default()).unwrap();
     transport.oneshot(request).await.unwrap()
 }

@@ -11,7 +11,7 @@ use profile_http::{
 use crate::{nginx::Nginx, oidc::Oidc};
 
 fn source(settings: OAuth2Settings) -> TokenSource {
-    let transport = token_transport(&settings).unwrap();
+    let transport = token_transport(&settings, None).unwrap();
     TokenSource::new(settings, transport, Component::detached()).unwrap()
 }
 

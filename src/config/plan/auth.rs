@@ -134,7 +134,7 @@ fn oauth2(section: &mut Section<'_>) -> Option<OAuth2Settings> {
     let extra_params = extra_params(section);
     let refresh_before = section.get("refresh_before_secs").unwrap_or(Duration::from_mins(1));
     let timeout = section.get("timeout_secs").unwrap_or(Duration::from_secs(10));
-    let tls = tls::read(section);
+    let tls = tls::read(section, auth_endpoint.as_ref());
     Some(OAuth2Settings {
         auth_endpoint: auth_endpoint?,
         client_id: client_id?.value,

@@ -5,6 +5,7 @@ mod endpoint;
 mod findings;
 mod headers;
 mod mapping;
+mod proxy;
 mod read;
 mod request;
 mod section;

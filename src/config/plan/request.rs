@@ -1,16 +1,21 @@
 use std::{num::NonZeroU32, time::Duration};
 
-use super::{Located, Section};
+use super::{Located, Section, proxy};
 use crate::{
-    config::{problem::Problem, written::Value},
-    delivery::{BackoffSettings, Classes, RateLimitSettings, RequestSettings},
+    config::{
+        problem::{Place, Problem},
+        written::Value,
+    },
+    delivery::{BackoffSettings, Classes, Http2, RateLimitSettings, RequestSettings},
 };
 
-/// Reads `request`.
-pub(super) fn read(sink: &mut Section<'_>) -> RequestSettings {
+/// Reads `request`; also gives where its proxy is named.
+pub(super) fn read(sink: &mut Section<'_>) -> (RequestSettings, Option<Place>) {
     let mut settings = RequestSettings {
         timeout: Duration::from_secs(10),
         connect_timeout: Duration::from_secs(5),
+        http2: Http2::default(),
+        proxy: None,
         deadline: Duration::from_secs(30),
         concurrency: 16,
         rate_limit: None,
@@ -22,7 +27,7 @@ pub(super) fn read(sink: &mut Section<'_>) -> RequestSettings {
         retry_after_max: Duration::from_mins(5),
         classes: Classes::default(),
     };
-    let Some(mut section) = sink.section("request") else { return settings };
+    let Some(mut section) = sink.section("request") else { return (settings, None) };
     let timeout = times(&mut section, &mut settings);
     if let Some(concurrency) = concurrency(&mut section) {
         settings.concurrency = concurrency;
@@ -32,6 +37,12 @@ pub(super) fn read(sink: &mut Section<'_>) -> RequestSettings {
         settings.retry.attempts = attempts;
     }
     settings.classes = classes(&mut section);
+    let versions = [("auto", Http2::Auto), ("never", Http2::Never), ("always", Http2::Always)];
+    if let Some(http2) = section.choice("http2", &versions) {
+        settings.http2 = http2;
+    }
+    let proxy = section.peek("proxy").map(|entry| entry.key_place.clone());
+    settings.proxy = proxy::read(&mut section);
     if settings.deadline < settings.timeout {
         let place = timeout.map_or(section.place().clone(), |timeout| timeout.place);
         section.findings().warn(
@@ -43,7 +54,7 @@ pub(super) fn read(sink: &mut Section<'_>) -> RequestSettings {
         );
     }
     section.finish();
-    settings
+    (settings, proxy)
 }
 
 /// Reads the times; gives the one that other times are compared with.

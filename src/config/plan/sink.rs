@@ -2,10 +2,13 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::{Located, Section, auth, endpoint, headers, mapping, request, tls, top};
+use super::{Located, Section, auth, endpoint, headers, mapping, proxy, request, tls, top};
 use crate::{
-    config::problem::{Place, Problem},
-    delivery::DeliverySettings,
+    config::{
+        Env,
+        problem::{Place, Problem},
+    },
+    delivery::{AuthSettings, DeliverySettings},
     profile::{Mapping, Retain},
     store::embedded::{EmbeddedSettings, SyncMode},
 };
@@ -35,7 +38,9 @@ pub(super) fn read(
     mut section: Section<'_>,
     sources: &[(String, Place)],
     used: &mut Vec<String>,
+    env: &Env,
 ) -> Option<SinkPlan> {
+    let needs = section.findings().needs();
     if section.has("type") {
         section.choice("type", &[("profile_http", ())]);
     } else {
@@ -53,8 +58,19 @@ pub(super) fn read(
     let headers = headers::read(&mut section, auth.as_ref());
     let (state, retain) = state(&mut section);
     let mapping = mapping::read(&mut section, retain);
-    let request = request::read(&mut section);
-    let tls = tls::read(&mut section);
+    let (mut request, proxy) = request::read(&mut section);
+    let tls = tls::read(&mut section, endpoint.as_ref().map(|endpoint| &endpoint.value));
+    let mut urls: Vec<_> = endpoint.iter().map(|endpoint| endpoint.value.clone()).collect();
+    if let Some(AuthSettings::OAuth2(oauth2)) = &auth {
+        urls.push(oauth2.auth_endpoint.clone());
+    }
+    let place = section.place().clone();
+    if proxy.is_none() {
+        request.proxy = proxy::of_environment(env, &urls, &place, section.findings());
+    }
+    if let Some(settings) = &request.proxy {
+        proxy::note(settings, &urls, proxy.as_ref(), &place, needs, section.findings());
+    }
     if let (Some(endpoint), Some(auth)) = (&endpoint, &auth) {
         endpoint::warn_of_plain_text(endpoint, auth, &headers, section.findings());
     }

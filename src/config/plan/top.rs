@@ -5,6 +5,7 @@ use super::{
     source,
 };
 use crate::config::{
+    Env,
     problem::{Place, Problem},
     written::Node,
 };
@@ -30,12 +31,12 @@ impl Plan {
     }
 }
 
-/// Makes a plan of the tree, or says everything that is wrong with it.
-pub(in crate::config) fn plan(tree: Node) -> Result<Plan, Vec<Problem>> {
+/// Makes a plan of the tree, with the proxies that the environment names, or says everything that is wrong with it.
+pub(in crate::config) fn plan(tree: Node, env: &Env) -> Result<Plan, Vec<Problem>> {
     let findings = Findings::default();
     let place = tree.place.clone();
     let parts = Section::new("the configuration", &place, tree, &findings)
-        .and_then(|top| read(top, &findings));
+        .and_then(|top| read(top, &findings, env));
     let (mut errors, mut warnings, needs) = findings.into_parts();
     errors.sort_by(Problem::in_file_order);
     warnings.sort_by(Problem::in_file_order);
@@ -50,6 +51,7 @@ pub(in crate::config) fn plan(tree: Node) -> Result<Plan, Vec<Problem>> {
 fn read(
     mut top: Section<'_>,
     findings: &Findings,
+    env: &Env,
 ) -> Option<(PathBuf, Vec<SourcePlan>, Vec<SinkPlan>)> {
     let data_dir = top.required::<PathBuf>("data_dir", "/var/lib/profile-http");
     if let Some(Located { value, place }) = &data_dir {
@@ -70,7 +72,7 @@ fn read(
     let mut used = Vec::new();
     let sinks: Vec<_> = sink_sections
         .into_iter()
-        .filter_map(|(name, section)| sink::read(name, section, &names, &mut used))
+        .filter_map(|(name, section)| sink::read(name, section, &names, &mut used, env))
         .collect();
 
     for (name, place) in &names {

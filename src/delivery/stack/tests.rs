@@ -10,7 +10,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::delivery::{
-    Admission, AuthSettings, BackoffSettings, Classes, IdempotencyKey, ProfileVersion,
+    Admission, AuthSettings, BackoffSettings, Classes, Http2, IdempotencyKey, ProfileVersion,
     RateLimitSettings, Reason, RequestSettings, TlsSettings, Trail,
     test_support::{Script, answer, answer_with, millis, request, request_with, secs, status},
 };
@@ -24,6 +24,8 @@ fn settings() -> DeliverySettings {
         request: RequestSettings {
             timeout: secs(10),
             connect_timeout: secs(5),
+            http2: Http2::default(),
+            proxy: None,
             deadline: secs(30),
             concurrency: 4,
             rate_limit: None,

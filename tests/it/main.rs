@@ -13,3 +13,4 @@ mod outage;
 mod request;
 mod sources;
 mod start;
+mod wire;

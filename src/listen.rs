@@ -1,4 +1,4 @@
-//! Listening for HTTP/1.1: what the HTTP source and the local endpoint share.
+//! Listening for HTTP/1.1: what the HTTP source, the API and the local endpoint share.
 
 use std::{fmt, future::Future, io, net::SocketAddr, time::Duration};
 

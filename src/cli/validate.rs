@@ -2,7 +2,7 @@ use std::{fmt::Write, path::PathBuf};
 
 use profile_http::{
     config::{self, ConfigErrors, Env, Plan, Problem, SinkPlan, SourceKind},
-    delivery::AuthSettings,
+    delivery::{AuthSettings, GrantType},
     profile::Attributes,
 };
 
@@ -56,6 +56,9 @@ fn summary(plan: &Plan) -> String {
         };
         line(&mut text, &format!("source {}: {from}", source.name));
     }
+    if let Some(api) = &plan.api {
+        line(&mut text, &format!("API: http://{}", api.address));
+    }
     for sink in &plan.sinks {
         describe(&mut text, sink);
     }
@@ -66,14 +69,16 @@ fn summary(plan: &Plan) -> String {
 fn describe(text: &mut String, sink: &SinkPlan) {
     let delivery = &sink.delivery;
     let auth = match &delivery.auth {
+        AuthSettings::None if delivery.signing.is_some() => "with signatures",
         AuthSettings::None => "without authentication",
         AuthSettings::Basic { .. } => "with basic authentication",
         AuthSettings::Bearer { .. } => "with a bearer token",
-        AuthSettings::OAuth2(_) => "with OAuth2 client credentials",
+        AuthSettings::OAuth2(oauth2) => match oauth2.grant {
+            GrantType::ClientCredentials => "with OAuth2 client credentials",
+            GrantType::Password { .. } => "with OAuth2 and a user's password",
+        },
     };
-    // A query may hold a secret.
-    let endpoint = delivery.endpoint.to_string();
-    let endpoint = endpoint.split('?').next().unwrap_or_default();
+    let endpoint = delivery.endpoint.without_query();
     let mapping = sink.mapping.spec();
     let keys: Vec<_> = mapping.key.iter().map(ToString::to_string).collect();
     let attributes = match &mapping.attributes {
@@ -83,7 +88,7 @@ fn describe(text: &mut String, sink: &SinkPlan) {
     line(text, &format!("sink {}, from {}", sink.name, sink.inputs.join(", ")));
     line(text, &format!("  {} {endpoint} {auth}", delivery.method));
     if let Some(proxy) =
-        delivery.request.proxy.as_ref().and_then(|p| p.proxy_of(&delivery.endpoint))
+        delivery.request.proxy.as_ref().and_then(|p| p.proxy_of(delivery.endpoint.origin()))
     {
         line(text, &format!("  through the proxy {}", proxy.address()));
     }

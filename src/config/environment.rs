@@ -13,6 +13,10 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    delivery::{
+        auth::check_key,
+        sign::{self, KeyKind},
+    },
     endpoint::{
         EndpointError, IdentitySettings,
         tls::{self, Certificates},
@@ -29,9 +33,13 @@ pub fn check_files(plan: &Plan) -> Result<Vec<Problem>, ConfigErrors> {
     check(plan, |need| match &need.kind {
         NeedKind::Directory(path) => directory(path),
         NeedKind::Secret(path) => secret(path),
+        NeedKind::SigningKey(path, kind) => signing_key(path, *kind),
         NeedKind::Certificates(path) => certificates(path),
         NeedKind::Certificate(path) => certificate(path),
         NeedKind::Key(identity) => key(identity),
+        NeedKind::PrivateKey(path, algorithm) => {
+            check_key(path, *algorithm).map_err(|what| (what, algorithm.remedy().into()))
+        }
         NeedKind::Host(..) => Ok(()),
     })?;
     Ok(plan.needs.iter().filter_map(ends_soon).collect())
@@ -132,6 +140,19 @@ fn secret(path: &PathBuf) -> Verdict {
         Err(error) => {
             Err((format!("cannot read the secret from {}: {error}", path.display()), help.into()))
         }
+    }
+}
+
+fn signing_key(path: &PathBuf, kind: KeyKind) -> Verdict {
+    let help = "write the key as it was issued into the file; the ending of the line may stay";
+    match fs::read_to_string(path) {
+        Ok(text) if !text.trim().is_empty() => sign::check(kind, &text).map_err(|error| {
+            let error = error.to_string();
+            let what = error.split("; ").next().unwrap_or_default();
+            (format!("{what}, in {}", path.display()), help.into())
+        }),
+        // That is said of it as a file of a secret.
+        _ => Ok(()),
     }
 }
 

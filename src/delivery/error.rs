@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use http::StatusCode;
+
 use crate::endpoint::SendError;
 
 /// Why an attempt, or the whole delivery, ended without an answer of the endpoint.
@@ -40,6 +42,18 @@ pub enum AttemptError {
     /// The answer is not HTTP; the endpoint may have taken the request.
     #[error("unusable answer: {0}")]
     Answer(String),
+    /// The answer does not tell what became of the single profiles of a request; the endpoint may
+    /// have taken them.
+    #[error(
+        "the endpoint answers {status} without results that can be told apart: {reason}; check \
+         batch.results_pointer, or send one profile a request (batch.max_profiles: 1)"
+    )]
+    Results {
+        /// The status of the answer.
+        status: StatusCode,
+        /// What was expected and what was found.
+        reason: String,
+    },
 }
 
 impl AttemptError {
@@ -47,7 +61,11 @@ impl AttemptError {
     pub fn outcome_unknown(&self) -> bool {
         matches!(
             self,
-            Self::Interrupted(_) | Self::Timeout(_) | Self::Deadline(_) | Self::Answer(_)
+            Self::Interrupted(_)
+                | Self::Timeout(_)
+                | Self::Deadline(_)
+                | Self::Answer(_)
+                | Self::Results { .. }
         )
     }
 
@@ -66,6 +84,7 @@ impl AttemptError {
             Self::Token(TokenError::Refused(_)) => "token_refused",
             Self::Token(TokenError::Unavailable(_)) => "token_unavailable",
             Self::Answer(_) => "unusable_answer",
+            Self::Results { .. } => "unusable_results",
         }
     }
 }

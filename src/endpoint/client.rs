@@ -23,8 +23,13 @@ use super::{
     files::Files,
 };
 
-/// How much of an answer's body is kept, in bytes. The rest is not read: the connection is closed.
+/// How much of an answer's body is kept, in bytes, unless the request has an [`AnswerLimit`]. The
+/// rest is not read: the connection is closed.
 pub const ANSWER_LIMIT: usize = 64 * 1024;
+
+/// How much is kept of the answer to this request, in bytes. A request extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnswerLimit(pub usize);
 
 /// How long a connection may lie idle before it is closed.
 ///
@@ -143,11 +148,12 @@ impl Transport {
 
     async fn send(self, mut request: Request<Bytes>) -> Result<Response<Bytes>, SendError> {
         self.renew().await;
+        let limit = request.extensions().get::<AnswerLimit>().map_or(ANSWER_LIMIT, |limit| limit.0);
         // The connection's task may keep the request's parts for longer than the call lasts.
         request.extensions_mut().clear();
         let answer = self.0.clients().request(request.map(Full::new));
         let (parts, body) = answer.await.map_err(|e| SendError::of_client(&e))?.into_parts();
-        let body = collect(body).await.map_err(|e| SendError::of_body(&e))?;
+        let body = collect(body, limit).await.map_err(|e| SendError::of_body(&e))?;
         Ok(Response::from_parts(parts, body))
     }
 
@@ -227,13 +233,13 @@ impl fmt::Debug for Transport {
     }
 }
 
-async fn collect(mut body: Incoming) -> Result<Bytes, hyper::Error> {
+async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, hyper::Error> {
     let mut kept = BytesMut::new();
     while !body.is_end_stream()
         && let Some(frame) = body.frame().await
     {
         if let Ok(data) = frame?.into_data() {
-            let room = ANSWER_LIMIT - kept.len();
+            let room = limit - kept.len();
             kept.extend_from_slice(&data[..data.len().min(room)]);
             if data.len() > room {
                 break;

@@ -3,4 +3,4 @@
 pub mod logs;
 mod metrics;
 
-pub use metrics::{Component, Metrics};
+pub use metrics::{Component, LastError, Metrics};

@@ -11,6 +11,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use profile_http::{
+    clock::Clock,
     config::{self, Env},
     delivery::{self, AttemptError, Deliver, Gate, Trail},
     telemetry::Component,
@@ -396,7 +397,7 @@ fn stack(endpoint: &Endpoint, request: &str) -> Deliver {
     let settings = &plan.sinks[0].delivery;
     let component = Component::detached();
     let gate = Gate::new(settings.request.retry_after_max, component.clone());
-    delivery::stack(settings, &gate, &component).unwrap().service
+    delivery::stack(settings, &gate, &Clock::system(), &component).unwrap().service
 }
 
 /// What becomes of one attempt with this fault, and whether the endpoint may have taken it.

@@ -4,15 +4,14 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use profile_http::{
-    delivery::ClientAuth,
-    endpoint::{Http2, ProxySettings, SendError, TlsSettings, Transport, TransportSettings},
+use profile_http::endpoint::{
+    Http2, ProxySettings, SendError, TlsSettings, Transport, TransportSettings,
 };
 use tower::ServiceExt;
 
 use crate::{
     nginx::{Nginx, TAKE},
-    oidc::{Oidc, SECRET},
+    oidc::{Client, Oidc, SECRET},
     program::{ends_well, oauth2, options, profile, records, run},
     support::Site,
     tinyproxy::{PASSWORD, Tinyproxy, USER},
@@ -107,7 +106,7 @@ async fn profiles_and_token_requests_go_through_the_proxy() {
         "{}{}    request:\n      proxy:\n        url: http://{}\n        user: {USER}\n        \
          password: {{ file: '{}' }}\n",
         options(&nginx),
-        oauth2(&oidc, &site, ClientAuth::Body),
+        oauth2(&oidc, &site, Client::InBody),
         proxy.address,
         site.path("password").display(),
     );

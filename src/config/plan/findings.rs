@@ -2,7 +2,7 @@ use std::{cell::RefCell, path::PathBuf};
 
 use crate::{
     config::problem::{Place, Problem},
-    delivery::IdentitySettings,
+    delivery::{IdentitySettings, JwtAlgorithm, sign::KeyKind},
 };
 
 /// What is found while a plan is made, besides the plan.
@@ -27,12 +27,16 @@ pub(in crate::config) enum NeedKind {
     Directory(PathBuf),
     /// A file that holds a secret.
     Secret(PathBuf),
+    /// A file that holds a key to sign with, besides being one of a secret.
+    SigningKey(PathBuf, KeyKind),
     /// A file that holds certificates.
     Certificates(PathBuf),
     /// A file that holds the certificate that we show.
     Certificate(PathBuf),
     /// The key of that certificate.
     Key(IdentitySettings),
+    /// A file that holds a private key, for signatures by the algorithm.
+    PrivateKey(PathBuf, JwtAlgorithm),
     /// A host that can be looked up.
     Host(String, u16),
 }

@@ -57,7 +57,7 @@ fn proxied(env: &[(&str, &str)], lines: &str) -> Result<Plan, ConfigErrors> {
 /// The proxy on the way to the endpoint.
 fn proxy(plan: &Plan) -> Option<String> {
     let delivery = &plan.sinks[0].delivery;
-    let proxy = delivery.request.proxy.as_ref()?.proxy_of(&delivery.endpoint)?;
+    let proxy = delivery.request.proxy.as_ref()?.proxy_of(delivery.endpoint.origin())?;
     Some(proxy.address())
 }
 

@@ -80,6 +80,9 @@ impl Cause {
             Err(error @ AttemptError::Secret(_)) => {
                 Self { reason: Reason::Secret, message: error.to_string() }
             }
+            Err(error @ AttemptError::Results { status, .. }) => {
+                Self { reason: Reason::Endpoint(*status), message: error.to_string() }
+            }
             Err(error) => Self { reason: Reason::Failing, message: error.to_string() },
         }
     }

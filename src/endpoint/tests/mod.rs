@@ -26,7 +26,9 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use super::{ANSWER_LIMIT, SendError, TlsSettings, TlsVersion, Transport, TransportSettings};
+use super::{
+    ANSWER_LIMIT, AnswerLimit, SendError, TlsSettings, TlsVersion, Transport, TransportSettings,
+};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 

@@ -4,7 +4,6 @@
 //! body, for health checks of senders.
 
 mod body;
-mod decode;
 mod refusal;
 mod split;
 
@@ -22,11 +21,12 @@ use tokio_util::sync::CancellationToken;
 
 pub use crate::listen::ListenError;
 use crate::{
+    encoding::Encoding,
     listen,
     record::{Ack, Intake, Record},
 };
 
-use self::{decode::Encoding, refusal::Refusal, split::Format};
+use self::{refusal::Refusal, split::Format};
 use super::Feed;
 
 /// How long a connection may be idle: longer than senders keep theirs (Vector 90 s), so that it is

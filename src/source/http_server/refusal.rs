@@ -3,7 +3,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde::Serialize;
 
-use crate::listen::json_answer;
+use crate::{encoding::EncodingError, listen::json_answer};
 
 /// Why a request is not acknowledged.
 ///
@@ -29,6 +29,16 @@ pub(super) enum Refusal {
     /// The records cannot be made safe now.
     #[error("{0}")]
     Unavailable(String),
+}
+
+impl From<EncodingError> for Refusal {
+    fn from(error: EncodingError) -> Self {
+        match error {
+            EncodingError::Unknown(name) => Self::Encoding(name),
+            EncodingError::Damaged(what) => Self::Unreadable(what),
+            EncodingError::TooLong(limit) => Self::TooLarge(limit),
+        }
+    }
 }
 
 impl Refusal {

@@ -16,7 +16,7 @@ use profile_http::{
     clock::Clock,
     delivery::{
         AttemptError, AuthSettings, BackoffSettings, Classes, Coding, ConcurrencyLimit,
-        ConcurrencySettings, DeliverySettings, Gate, IdempotencyKey, ProfileVersion,
+        ConcurrencySettings, DeliverySettings, Gate, Http2, IdempotencyKey, ProfileVersion,
         RateLimitSettings, RateLimiter, RequestSettings, Secret, SigningSettings, TlsSettings,
         Trail, attempt::AttemptLayer, auth::AuthLayer, compose, compress::CompressLayer,
         concurrency::ConcurrencyLayer, deadline::DeadlineLayer, gate::GateLayer,
@@ -67,6 +67,8 @@ fn settings() -> DeliverySettings {
         request: RequestSettings {
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
+            http2: Http2::default(),
+            proxy: None,
             deadline: Duration::from_secs(30),
             concurrency: ConcurrencySettings::Fixed(64),
             rate_limit: Some(pace()),

@@ -15,7 +15,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use profile_http::{
     delivery::{
         Admission, AttemptError, AuthSettings, BackoffSettings, Classes, ConcurrencySettings,
-        DeliverySettings, Gate, RequestSettings, Stack, TlsSettings, Trail, auth::AuthLayer,
+        DeliverySettings, Gate, Http2, RequestSettings, Stack, TlsSettings, Trail, auth::AuthLayer,
         compose,
     },
     telemetry::Component,
@@ -177,6 +177,8 @@ fn settings(concurrency: ConcurrencySettings) -> DeliverySettings {
         request: RequestSettings {
             timeout: Duration::from_secs(1),
             connect_timeout: Duration::from_secs(5),
+            http2: Http2::default(),
+            proxy: None,
             deadline: Duration::from_secs(30),
             concurrency,
             rate_limit: None,

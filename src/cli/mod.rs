@@ -20,7 +20,7 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 pub(crate) use failure::Failure;
 use profile_http::{
-    config::{self, ConfigErrors, Env, Plan, SinkPlan},
+    config::{self, ConfigErrors, Env, Plan, Problem, SinkPlan},
     telemetry::logs::{self, LogFormat},
 };
 
@@ -113,9 +113,9 @@ pub(crate) fn sink<'a>(plan: &'a Plan, name: Option<&str>) -> Result<&'a SinkPla
     }
 }
 
-/// Prints the warnings of a plan to standard error.
-pub(crate) fn warn(plan: &Plan) {
-    for warning in &plan.warnings {
+/// Prints warnings to standard error.
+pub(crate) fn warn(warnings: &[Problem]) {
+    for warning in warnings {
         failure::print("warning", warning);
     }
 }

@@ -1,7 +1,7 @@
 use std::{fmt::Write, path::PathBuf};
 
 use profile_http::{
-    config::{self, ConfigErrors, Env, Plan, SinkPlan, SourceKind},
+    config::{self, ConfigErrors, Env, Plan, Problem, SinkPlan, SourceKind},
     delivery::{AuthSettings, GrantType},
     profile::Attributes,
 };
@@ -32,12 +32,16 @@ pub(super) struct Args {
 pub(super) fn run(mut args: Args, env: &Env) -> Result<(), Failure> {
     args.config.files.append(&mut args.more);
     let plan = args.config.load(env)?;
-    if args.deny_warnings && !plan.warnings.is_empty() {
-        return Err(ConfigErrors::from(plan.warnings).into());
-    }
-    warn(&plan);
+    let accept = |warnings: &[Problem]| {
+        if args.deny_warnings && !warnings.is_empty() {
+            return Err(ConfigErrors::from(warnings.to_vec()));
+        }
+        warn(warnings);
+        Ok(())
+    };
+    accept(&plan.warnings)?;
     if !args.no_environment {
-        config::check_files(&plan)?;
+        accept(&config::check_files(&plan)?)?;
         config::check_hosts(&plan)?;
     }
     print(&summary(&plan))
@@ -92,6 +96,11 @@ fn describe(text: &mut String, sink: &SinkPlan) {
     };
     line(text, &format!("sink {}, from {}", sink.name, sink.inputs.join(", ")));
     line(text, &format!("  {} {endpoint} {auth}", delivery.method));
+    if let Some(proxy) =
+        delivery.request.proxy.as_ref().and_then(|p| p.proxy_of(delivery.endpoint.origin()))
+    {
+        line(text, &format!("  through the proxy {}", proxy.address()));
+    }
     line(text, &format!("  key {}", keys.join(", else ")));
     line(text, &format!("  maps {attributes} and {}", count(mapping.segments.len(), "segment")));
 }

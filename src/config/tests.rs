@@ -20,6 +20,8 @@ use crate::{
     profile::{Attributes, Removed, Retain, When},
 };
 
+mod wire;
+
 /// A sink without the lines that a test adds.
 const SINK: &str = "type: profile_http\n    inputs: [in]\n    http_endpoint: https://a.example/p";
 const REST: &str = "profile: { key: identityMap.crmid }\n    export: { attributes: [person.name] }";

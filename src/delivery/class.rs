@@ -67,6 +67,7 @@ impl Classes {
             Err(AttemptError::GateClosed) => None,
             Err(
                 AttemptError::Tls(_)
+                | AttemptError::Proxy(_)
                 | AttemptError::Secret(_)
                 | AttemptError::Results { .. }
                 | AttemptError::Token(TokenError::Refused(_)),
@@ -126,6 +127,7 @@ mod tests {
         let second = Duration::from_secs(1);
         for error in [
             AttemptError::Connect(String::new()),
+            AttemptError::Unprocessed(String::new()),
             AttemptError::Interrupted(String::new()),
             AttemptError::Timeout(second),
             AttemptError::Deadline(second),
@@ -137,8 +139,9 @@ mod tests {
     }
 
     #[test]
-    fn tls_failures_unreadable_secrets_and_a_refused_client_are_the_endpoints() {
+    fn tls_failures_proxies_unreadable_secrets_and_a_refused_client_are_the_endpoints() {
         assert_eq!(class_of(AttemptError::Tls(String::new())), Some(Class::Endpoint));
+        assert_eq!(class_of(AttemptError::Proxy(String::new())), Some(Class::Endpoint));
         assert_eq!(class_of(AttemptError::Secret(String::new())), Some(Class::Endpoint));
         let refused = TokenError::Refused(String::new());
         assert_eq!(class_of(AttemptError::Token(refused)), Some(Class::Endpoint));

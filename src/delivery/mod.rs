@@ -48,6 +48,6 @@ pub use stack::{Deliver, Stack, StackError, compose, stack, token_transport};
 pub use trail::{IdempotencyKey, ProfileVersion, Trail};
 
 pub use crate::{
-    endpoint::{TlsSettings, TlsVersion},
+    endpoint::{Http2, IdentitySettings, Proxy, ProxySettings, TlsSettings, TlsVersion},
     secret::Secret,
 };

@@ -5,7 +5,7 @@ use http::{HeaderMap, Method};
 use super::{Classes, OAuth2Settings};
 use crate::{
     endpoint::{
-        TlsSettings,
+        Http2, ProxySettings, TlsSettings,
         template::{HeaderTemplate, UrlTemplate},
     },
     secret::Secret,
@@ -37,8 +37,13 @@ pub struct DeliverySettings {
 pub struct RequestSettings {
     /// Time of one attempt, headers and body.
     pub timeout: Duration,
-    /// Time for a connection to be made, TLS not included.
+    /// Time for a connection to be made, from the look-up of the name to the end of the TLS
+    /// handshake.
     pub connect_timeout: Duration,
+    /// Which version of HTTP is spoken to the data endpoint.
+    pub http2: Http2,
+    /// The proxies on the way to the data and the token endpoint.
+    pub proxy: Option<ProxySettings>,
     /// Time of the whole delivery from when the first attempt may be sent.
     pub deadline: Duration,
     /// Requests at once.

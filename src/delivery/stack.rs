@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    endpoint::{EndpointError, SendError, Transport},
+    endpoint::{EndpointError, ProxySettings, SendError, Transport, TransportSettings},
     telemetry::Component,
 };
 
@@ -79,11 +79,16 @@ pub fn stack(
     component: &Arc<Component>,
 ) -> Result<Stack, StackError> {
     let request = &settings.request;
-    let transport =
-        Transport::new(&settings.tls, request.connect_timeout, request.concurrency.most())?;
+    let transport = Transport::new(TransportSettings {
+        tls: settings.tls.clone(),
+        http2: request.http2,
+        proxy: request.proxy.clone(),
+        connect_timeout: request.connect_timeout,
+        max_idle: request.concurrency.most(),
+    })?;
     let tokens = match &settings.auth {
         AuthSettings::OAuth2(oauth2) => {
-            let transport = token_transport(oauth2)?;
+            let transport = token_transport(oauth2, request.proxy.as_ref())?;
             Some(TokenSource::new(
                 (**oauth2).clone(),
                 transport,
@@ -175,8 +180,17 @@ where
 
 /// What token requests go through: apart from the sink's stack, whose permits may all be held by
 /// requests that wait for a token.
-pub fn token_transport(settings: &OAuth2Settings) -> Result<Deliver, EndpointError> {
-    let transport = Transport::new(&settings.tls, settings.timeout, 1)?;
+pub fn token_transport(
+    settings: &OAuth2Settings,
+    proxy: Option<&ProxySettings>,
+) -> Result<Deliver, EndpointError> {
+    let transport = Transport::new(TransportSettings {
+        tls: settings.tls.clone(),
+        proxy: proxy.cloned(),
+        connect_timeout: settings.timeout,
+        max_idle: 1,
+        ..TransportSettings::default()
+    })?;
     let service = ServiceBuilder::new()
         .layer(BoxCloneSyncService::layer())
         .layer(TimeoutLayer::new(settings.timeout))

@@ -4,14 +4,19 @@
 //! layers above it. [`template`] makes URLs and headers that are filled in for each request.
 
 mod client;
+mod connector;
 pub(crate) mod crypto;
+pub mod diagnose;
 mod error;
+mod files;
+mod proxy;
 pub mod template;
 pub mod tls;
 
 #[cfg(test)]
 mod tests;
 
-pub use client::{ANSWER_LIMIT, AnswerLimit, Transport};
+pub use client::{ANSWER_LIMIT, AnswerLimit, Http2, Transport, TransportSettings};
 pub use error::{EndpointError, SendError};
-pub use tls::{TlsSettings, TlsVersion};
+pub use proxy::{Proxy, ProxySettings};
+pub use tls::{IdentitySettings, TlsSettings, TlsVersion};

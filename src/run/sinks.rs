@@ -9,7 +9,7 @@ use crate::{
     clock::Clock,
     config::{Plan, SinkPlan},
     console::Watched,
-    delivery::{self, Gate},
+    delivery::{self, Gate, Proxy},
     dispatch::{Dispatcher, Exporter, Phase},
     sink::Sink,
     store::{Store, StoreError, embedded::EmbeddedStore},
@@ -58,6 +58,8 @@ struct Prepared {
     store: EmbeddedStore,
     dispatcher: Dispatcher<EmbeddedStore>,
     metrics: Arc<Component>,
+    /// The proxy on the way to the endpoint, for the log.
+    proxy: Option<String>,
 }
 
 impl Prepared {
@@ -96,22 +98,25 @@ impl Prepared {
             metrics: metrics.clone(),
         };
         let inputs = sink.inputs.clone();
+        let proxies = sink.delivery.request.proxy.as_ref();
+        let proxy =
+            proxies.and_then(|p| p.proxy_of(sink.delivery.endpoint.origin())).map(Proxy::address);
         let shown = Shown {
             title: sink.title.clone(),
             endpoint: dispatcher.exporter.endpoint().without_query(),
             store_dir: canonical(plan.store_dir(sink)),
         };
         let sink = Sink::new(mapping, store.clone(), metrics.clone());
-        Ok(Self { name, inputs, shown, sink, store, dispatcher, metrics })
+        Ok(Self { name, inputs, shown, sink, store, dispatcher, metrics, proxy })
     }
 
     fn start(self) -> Running {
-        let Self { name, inputs, shown, sink, store, dispatcher, metrics } = self;
+        let Self { name, inputs, shown, sink, store, dispatcher, metrics, proxy } = self;
         let (gate, clock) = (dispatcher.gate.clone(), dispatcher.clock.clone());
         let endpoint = dispatcher.exporter.endpoint();
         let host = endpoint.origin().authority().map_or("", |authority| authority.as_str());
         // The query may hold a secret.
-        tracing::info!(sink = name, host, path = endpoint.path(), "delivering");
+        tracing::info!(sink = name, host, path = endpoint.path(), proxy, "delivering");
         let (phase, orders) = watch::channel(Phase::Run);
         let dispatcher = Some(tokio::spawn(dispatcher.run(orders)));
         let gauges =

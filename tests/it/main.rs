@@ -23,3 +23,4 @@ mod start;
 mod tokens;
 mod vector;
 mod vector_client;
+mod wire;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{Request, Response, Uri};
 use profile_http::{
     delivery::{AssertionSettings, ClientAuth, GrantType, JwtAlgorithm, OAuth2Settings, Secret},
-    endpoint::{TlsSettings, Transport},
+    endpoint::{TlsSettings, Transport, TransportSettings},
 };
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RsaKeySize};
 use tempfile::TempDir;
@@ -205,6 +205,6 @@ impl Oidc {
 }
 
 async fn send(request: Request<Bytes>) -> Response<Bytes> {
-    let transport = Transport::new(&TlsSettings::default(), Duration::from_secs(5), 1).unwrap();
+    let transport = Transport::new(TransportSettings::default()).unwrap();
     transport.oneshot(request).await.unwrap()
 }

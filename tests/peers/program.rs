@@ -14,12 +14,12 @@ use crate::{
 };
 
 /// A sink's options for `nginx`, with the mapping of [`record`].
-fn options(nginx: &Nginx) -> String {
+pub(crate) fn options(nginx: &Nginx) -> String {
     format!("{MAPPING}    tls: {{ ca_file: '{}' }}\n", nginx.ca_file().display())
 }
 
 /// Options for tokens of `oidc`, the client's secret or key being in a file `secret`.
-fn oauth2(oidc: &Oidc, site: &Site, client: Client) -> String {
+pub(crate) fn oauth2(oidc: &Oidc, site: &Site, client: Client) -> String {
     let file = site.path("secret");
     let file = file.display();
     let proof = match client {
@@ -42,18 +42,18 @@ fn guarded(oidc: &Oidc) -> String {
     format!("{}\n{TAKE}", oidc.guard())
 }
 
-fn run(site: &Site, nginx: &Nginx, options: &str) -> Process {
+pub(crate) fn run(site: &Site, nginx: &Nginx, options: &str) -> Process {
     let url = nginx.url("/profiles");
     Process::run(&site.configure("run.yaml", "{ type: stdin }", &url, options))
 }
 
 /// Version `n` of the profiles 0 to `count`, as lines.
-fn records(count: u64, n: u64) -> String {
+pub(crate) fn records(count: u64, n: u64) -> String {
     (0..count).map(|id| record(id, n) + "\n").collect()
 }
 
 /// The id and the version of the profile that a request brought.
-fn profile(request: &Answered) -> (String, u64) {
+pub(crate) fn profile(request: &Answered) -> (String, u64) {
     let body: serde_json::Value = serde_json::from_str(&request.body).unwrap();
     let id = body["identityMap"]["crmid"][0]["id"].as_str().unwrap();
     (id.to_owned(), body["n"].as_u64().unwrap())
@@ -64,7 +64,7 @@ fn version(request: &Answered) -> u64 {
 }
 
 /// Ends the stream, and the run ends as if nothing had been.
-fn ends_well(mut process: Process) -> String {
+pub(crate) fn ends_well(mut process: Process) -> String {
     process.close_stdin();
     let (status, log) = process.wait();
     assert!(status.success(), "{status}: {log}");

@@ -11,7 +11,7 @@ use profile_http::{
         auth::{AuthLayer, TokenSource},
         compose, token_transport,
     },
-    endpoint::{TlsSettings, Transport},
+    endpoint::{Http2, TlsSettings, Transport, TransportSettings},
     telemetry::Component,
 };
 use tower::{ServiceExt, util::MapErr};
@@ -34,6 +34,8 @@ fn deliver(nginx: &Nginx, oidc: &Oidc, component: &Arc<Component>) -> (Deliver, 
         request: RequestSettings {
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
+            http2: Http2::default(),
+            proxy: None,
             deadline: Duration::from_secs(30),
             concurrency: ConcurrencySettings::Fixed(20),
             rate_limit: None,
@@ -49,13 +51,17 @@ fn deliver(nginx: &Nginx, oidc: &Oidc, component: &Arc<Component>) -> (Deliver, 
         },
         tls: TlsSettings { ca_file: Some(nginx.ca_file()), ..TlsSettings::default() },
     };
-    let transport = token_transport(&oauth2).unwrap();
+    let transport = token_transport(&oauth2, None).unwrap();
     let tokens = TokenSource::new(oauth2, transport, Clock::system(), component.clone()).unwrap();
     let auth = AuthLayer::new(&settings.auth, Some(tokens.clone())).unwrap();
     let gate = Gate::new(settings.request.retry_after_max, component.clone());
     let request = &settings.request;
-    let transport =
-        Transport::new(&settings.tls, request.connect_timeout, request.concurrency.most()).unwrap();
+    let transport = Transport::new(TransportSettings {
+        tls: settings.tls.clone(),
+        max_idle: request.concurrency.most(),
+        ..TransportSettings::default()
+    })
+    .unwrap();
     let wire = MapErr::new(transport, AttemptError::from);
     (compose(&settings, &gate, component, auth, wire).service, tokens)
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 fn source(settings: OAuth2Settings) -> TokenSource {
-    let transport = token_transport(&settings).unwrap();
+    let transport = token_transport(&settings, None).unwrap();
     TokenSource::new(settings, transport, Clock::system(), Component::detached()).unwrap()
 }
 

@@ -10,6 +10,7 @@ mod governance;
 mod headers;
 mod hosted;
 mod mapping;
+mod proxy;
 mod read;
 mod request;
 mod section;

@@ -1,10 +1,14 @@
 use std::{num::NonZeroU32, ops::RangeInclusive, time::Duration};
 
-use super::{Located, Section};
+use super::{Located, Section, proxy};
 use crate::{
-    config::{problem::Problem, written::Value},
+    config::{
+        problem::{Place, Problem},
+        written::Value,
+    },
     delivery::{
-        BackoffSettings, Classes, Coding, ConcurrencySettings, RateLimitSettings, RequestSettings,
+        BackoffSettings, Classes, Coding, ConcurrencySettings, Http2, RateLimitSettings,
+        RequestSettings,
     },
 };
 
@@ -14,11 +18,13 @@ const MAX_CONCURRENCY: usize = 200;
 const REQUESTS: RangeInclusive<i128> = 1..=4096;
 const ATTEMPTS: RangeInclusive<i128> = 1..=1_000_000;
 
-/// Reads `request`.
-pub(super) fn read(sink: &mut Section<'_>) -> RequestSettings {
+/// Reads `request`; also gives where its proxy is named.
+pub(super) fn read(sink: &mut Section<'_>) -> (RequestSettings, Option<Place>) {
     let mut settings = RequestSettings {
         timeout: Duration::from_secs(10),
         connect_timeout: Duration::from_secs(5),
+        http2: Http2::default(),
+        proxy: None,
         deadline: Duration::from_secs(30),
         concurrency: ConcurrencySettings::Adaptive { max: MAX_CONCURRENCY },
         rate_limit: None,
@@ -32,7 +38,7 @@ pub(super) fn read(sink: &mut Section<'_>) -> RequestSettings {
         classes: Classes::default(),
         compression: None,
     };
-    let Some(mut section) = sink.section("request") else { return settings };
+    let Some(mut section) = sink.section("request") else { return (settings, None) };
     let timeout = times(&mut section, &mut settings);
     settings.concurrency = concurrency(&mut section);
     settings.rate_limit = rate_limit(&mut section);
@@ -45,6 +51,12 @@ pub(super) fn read(sink: &mut Section<'_>) -> RequestSettings {
     settings.classes = classes(&mut section);
     let codings = [("none", None), ("gzip", Some(Coding::Gzip)), ("zstd", Some(Coding::Zstd))];
     settings.compression = section.choice("compression", &codings).flatten();
+    let versions = [("auto", Http2::Auto), ("never", Http2::Never), ("always", Http2::Always)];
+    if let Some(http2) = section.choice("http2", &versions) {
+        settings.http2 = http2;
+    }
+    let proxy = section.peek("proxy").map(|entry| entry.key_place.clone());
+    settings.proxy = proxy::read(&mut section);
     if settings.deadline < settings.timeout {
         let place = timeout.map_or(section.place().clone(), |timeout| timeout.place);
         section.findings().warn(
@@ -56,7 +68,7 @@ pub(super) fn read(sink: &mut Section<'_>) -> RequestSettings {
         );
     }
     section.finish();
-    settings
+    (settings, proxy)
 }
 
 /// Reads the times; gives the one that other times are compared with.

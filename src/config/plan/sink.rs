@@ -5,13 +5,16 @@ use http::Method;
 use super::{
     Located, Section, auth, batch, dead_letters, endpoint, governance,
     headers::{self, Others},
-    hosted, mapping, request, signing,
+    hosted, mapping, proxy, request, signing,
     template::Holes,
     tls, top,
 };
 use crate::{
-    config::problem::{Place, Problem},
-    delivery::DeliverySettings,
+    config::{
+        Env,
+        problem::{Place, Problem},
+    },
+    delivery::{AuthSettings, DeliverySettings},
     dispatch::BatchSettings,
     profile::{Mapping, Retain},
     store::embedded::{EmbeddedSettings, SyncMode},
@@ -44,7 +47,9 @@ pub(super) fn read(
     mut section: Section<'_>,
     sources: &[(String, Place)],
     used: &mut Vec<String>,
+    env: &Env,
 ) -> Option<SinkPlan> {
+    let needs = section.findings().needs();
     hosted::translate(&mut section);
     if section.has("type") {
         section.choice("type", &[("profile_http", ())]);
@@ -62,7 +67,7 @@ pub(super) fn read(
     let method = section.choice("method", &methods).unwrap_or(Method::POST);
     let auth_place = section.peek("auth").map(|entry| entry.key_place.clone());
     let auth = auth::read(&mut section);
-    let mut request = request::read(&mut section);
+    let (mut request, proxy) = request::read(&mut section);
     let signing = signing::read(&mut section);
     let others = Others {
         auth: auth.as_ref(),
@@ -81,7 +86,19 @@ pub(super) fn read(
         request.classes = request.classes.for_templated_url();
     }
     let batch = batch::read(&mut section);
-    let tls = tls::read(&mut section);
+    let url = endpoint.as_ref().map(|endpoint| endpoint.value.origin());
+    let tls = tls::read(&mut section, url);
+    let mut urls: Vec<_> = url.cloned().into_iter().collect();
+    if let Some(AuthSettings::OAuth2(oauth2)) = &auth {
+        urls.push(oauth2.auth_endpoint.clone());
+    }
+    let place = section.place().clone();
+    if proxy.is_none() {
+        request.proxy = proxy::of_environment(env, &urls, &place, section.findings());
+    }
+    if let Some(settings) = &request.proxy {
+        proxy::note(settings, &urls, proxy.as_ref(), &place, needs, section.findings());
+    }
     if let (Some(endpoint), Some(auth)) = (&endpoint, &auth) {
         endpoint::warn_of_plain_text(endpoint, auth, &headers.fixed, section.findings());
     }

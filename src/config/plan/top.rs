@@ -5,6 +5,7 @@ use super::{
     nearest, sink, source,
 };
 use crate::config::{
+    Env,
     problem::{Place, Problem},
     written::Node,
 };
@@ -32,12 +33,12 @@ impl Plan {
     }
 }
 
-/// Makes a plan of the tree, or says everything that is wrong with it.
-pub(in crate::config) fn plan(tree: Node) -> Result<Plan, Vec<Problem>> {
+/// Makes a plan of the tree, with the proxies that the environment names, or says everything that is wrong with it.
+pub(in crate::config) fn plan(tree: Node, env: &Env) -> Result<Plan, Vec<Problem>> {
     let findings = Findings::default();
     let place = tree.place.clone();
     let parts = Section::new("the configuration", &place, tree, &findings)
-        .and_then(|top| read(top, &findings));
+        .and_then(|top| read(top, &findings, env));
     let (mut errors, mut warnings, needs) = findings.into_parts();
     errors.sort_by(Problem::in_file_order);
     warnings.sort_by(Problem::in_file_order);
@@ -57,7 +58,7 @@ struct Parts {
     sinks: Vec<SinkPlan>,
 }
 
-fn read(mut top: Section<'_>, findings: &Findings) -> Option<Parts> {
+fn read(mut top: Section<'_>, findings: &Findings, env: &Env) -> Option<Parts> {
     let data_dir = top.required::<PathBuf>("data_dir", "/var/lib/profile-http");
     if let Some(Located { value, place }) = &data_dir {
         findings.need(place, NeedKind::Directory(value.clone()));
@@ -79,7 +80,7 @@ fn read(mut top: Section<'_>, findings: &Findings) -> Option<Parts> {
     let mut used = Vec::new();
     let sinks: Vec<_> = sink_sections
         .into_iter()
-        .filter_map(|(name, section)| sink::read(name, section, &names, &mut used))
+        .filter_map(|(name, section)| sink::read(name, section, &names, &mut used, env))
         .collect();
 
     for (name, place) in &names {

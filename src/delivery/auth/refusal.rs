@@ -16,11 +16,17 @@ const DESCRIPTION_CHARS: usize = 300;
 impl TokenEndpoint {
     /// What it means that no answer came.
     pub(super) fn not_sent(&self, error: AttemptError) -> Failure {
-        let again = matches!(error, AttemptError::Connect(_) | AttemptError::Interrupted(_));
+        let again = matches!(
+            error,
+            AttemptError::Connect(_) | AttemptError::Unprocessed(_) | AttemptError::Interrupted(_)
+        );
         let error = match error {
             // A certificate does not mend itself.
             AttemptError::Tls(why) => {
                 AttemptError::Tls(format!("token endpoint {}: {why}", self.shown))
+            }
+            AttemptError::Proxy(why) => {
+                AttemptError::Proxy(format!("token endpoint {}: {why}", self.shown))
             }
             error => self.unavailable(&error.to_string()),
         };

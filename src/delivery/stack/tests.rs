@@ -12,7 +12,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::{
     delivery::{
-        Admission, AuthSettings, BackoffSettings, Classes, Coding, ConcurrencySettings,
+        Admission, AuthSettings, BackoffSettings, Classes, Coding, ConcurrencySettings, Http2,
         IdempotencyKey, ProfileVersion, RateLimitSettings, Reason, RequestSettings, Secret,
         SigningSettings, TlsSettings, Trail,
         test_support::{Script, answer, answer_with, millis, request, request_with, secs, status},
@@ -31,6 +31,8 @@ pub(in crate::delivery) fn settings() -> DeliverySettings {
         request: RequestSettings {
             timeout: secs(10),
             connect_timeout: secs(5),
+            http2: Http2::default(),
+            proxy: None,
             deadline: secs(30),
             concurrency: ConcurrencySettings::Fixed(4),
             rate_limit: None,

@@ -17,7 +17,7 @@ use super::endpoint::{Call, Endpoint, Reply};
 use crate::{
     clock::Clock,
     delivery::{
-        AuthSettings, BackoffSettings, Classes, ConcurrencySettings, DeliverySettings, Gate,
+        AuthSettings, BackoffSettings, Classes, ConcurrencySettings, DeliverySettings, Gate, Http2,
         RateLimitSettings, RequestSettings, TlsSettings,
         auth::AuthLayer,
         compose,
@@ -389,6 +389,8 @@ fn settings(setup: Setup) -> DeliverySettings {
         request: RequestSettings {
             timeout: secs(10),
             connect_timeout: secs(5),
+            http2: Http2::default(),
+            proxy: None,
             deadline: secs(30),
             concurrency: ConcurrencySettings::Fixed(setup.concurrency),
             rate_limit,

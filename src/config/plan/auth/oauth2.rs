@@ -86,7 +86,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<OAuth2Settings> {
     let extra_params = extra_params(section);
     let (token_lifetime, refresh_before) = lifetimes(section);
     let timeout = section.get("timeout_secs").unwrap_or(Duration::from_secs(10));
-    let tls = tls::read(section);
+    let tls = tls::read(section, auth_endpoint.as_ref());
     Some(OAuth2Settings {
         auth_endpoint: auth_endpoint?,
         grant: grant?,

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod api;
+mod check;
 mod dead_letters;
 mod demo;
 mod endpoint;
@@ -42,6 +43,7 @@ enum Command {
     Run(run::Args),
     Validate(validate::Args),
     Explain(explain::Args),
+    Check(check::Args),
     Status(status::Args),
     DeadLetters(dead_letters::Args),
     Endpoint(endpoint::Args),
@@ -67,6 +69,7 @@ impl Cli {
             Command::Run(args) => run::run(args, &env).await,
             Command::Validate(args) => validate::run(args, &env),
             Command::Explain(args) => explain::run(args, &env).await,
+            Command::Check(args) => check::run(args, &env).await,
             Command::Status(args) => status::run(args, &env).await,
             Command::DeadLetters(args) => dead_letters::run(args, &env).await,
             Command::Endpoint(args) => endpoint::run(args).await.map_err(Failure::of),

@@ -5,7 +5,7 @@ use http::{HeaderMap, Method};
 use super::{Classes, OAuth2Settings};
 use crate::{
     endpoint::{
-        Http2, ProxySettings, TlsSettings,
+        Http2, ProxySettings, TlsSettings, TransportSettings,
         template::{HeaderTemplate, UrlTemplate},
     },
     secret::Secret,
@@ -30,6 +30,19 @@ pub struct DeliverySettings {
     pub request: RequestSettings,
     /// TLS towards the data endpoint.
     pub tls: TlsSettings,
+}
+
+impl DeliverySettings {
+    /// How the data endpoint is connected to.
+    pub fn transport(&self) -> TransportSettings {
+        TransportSettings {
+            tls: self.tls.clone(),
+            http2: self.request.http2,
+            proxy: self.request.proxy.clone(),
+            connect_timeout: self.request.connect_timeout,
+            max_idle: self.request.concurrency.most(),
+        }
+    }
 }
 
 /// Time, pace and repetition of requests.

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    endpoint::{EndpointError, ProxySettings, SendError, Transport, TransportSettings},
+    endpoint::{EndpointError, ProxySettings, SendError, Transport},
     telemetry::Component,
 };
 
@@ -79,13 +79,7 @@ pub fn stack(
     component: &Arc<Component>,
 ) -> Result<Stack, StackError> {
     let request = &settings.request;
-    let transport = Transport::new(TransportSettings {
-        tls: settings.tls.clone(),
-        http2: request.http2,
-        proxy: request.proxy.clone(),
-        connect_timeout: request.connect_timeout,
-        max_idle: request.concurrency.most(),
-    })?;
+    let transport = Transport::new(settings.transport())?;
     let tokens = match &settings.auth {
         AuthSettings::OAuth2(oauth2) => {
             let transport = token_transport(oauth2, request.proxy.as_ref())?;
@@ -184,13 +178,7 @@ pub fn token_transport(
     settings: &OAuth2Settings,
     proxy: Option<&ProxySettings>,
 ) -> Result<Deliver, EndpointError> {
-    let transport = Transport::new(TransportSettings {
-        tls: settings.tls.clone(),
-        proxy: proxy.cloned(),
-        connect_timeout: settings.timeout,
-        max_idle: 1,
-        ..TransportSettings::default()
-    })?;
+    let transport = Transport::new(settings.transport(proxy))?;
     let service = ServiceBuilder::new()
         .layer(BoxCloneSyncService::layer())
         .layer(TimeoutLayer::new(settings.timeout))

@@ -2,7 +2,10 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use http::Uri;
 
-use crate::{delivery::Secret, endpoint::TlsSettings};
+use crate::{
+    delivery::Secret,
+    endpoint::{ProxySettings, TlsSettings, TransportSettings},
+};
 
 /// How tokens are got from an OAuth2 token endpoint.
 #[derive(Clone, Debug)]
@@ -41,6 +44,19 @@ pub enum GrantType {
         /// The password.
         password: Secret,
     },
+}
+
+impl OAuth2Settings {
+    /// How the token endpoint is connected to, by the proxies of the sink.
+    pub fn transport(&self, proxy: Option<&ProxySettings>) -> TransportSettings {
+        TransportSettings {
+            tls: self.tls.clone(),
+            proxy: proxy.cloned(),
+            connect_timeout: self.timeout,
+            max_idle: 1,
+            ..TransportSettings::default()
+        }
+    }
 }
 
 impl GrantType {

@@ -24,6 +24,6 @@ pub mod secret; // secrets: their text or the file that holds it
 pub mod telemetry; // logs and metrics
 pub mod clock; // wall-clock time, replaceable in tests
 pub mod encoding; // compressed bodies that arrive
-pub mod listen; // HTTP/1.1 connections, for the HTTP source, the API and the local endpoint
+pub mod listen; // addresses, TLS and HTTP/1.1 connections, for what listens
 pub mod local_endpoint; // a third-party endpoint on this machine, to try and test things against
 pub mod sample; // sample profiles, for the demo, tests and benches

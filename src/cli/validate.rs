@@ -52,7 +52,14 @@ fn summary(plan: &Plan) -> String {
     for source in &plan.sources {
         let from = match &source.kind {
             SourceKind::Stdin { .. } => "standard input".to_owned(),
-            SourceKind::HttpServer { address, .. } => format!("http://{address}"),
+            SourceKind::HttpServer { listen, .. } => {
+                let scheme = if listen.tls.is_some() { "https" } else { "http" };
+                format!("{scheme}://{}", listen.address)
+            }
+            SourceKind::Fluent { listen, .. } => {
+                let over = if listen.tls.is_some() { " over TLS" } else { "" };
+                format!("forward protocol{over} at {}", listen.address)
+            }
         };
         line(&mut text, &format!("source {}: {from}", source.name));
     }

@@ -21,6 +21,7 @@ use crate::{
         EndpointError, IdentitySettings,
         tls::{self, Certificates},
     },
+    listen::TlsFiles,
 };
 
 /// How long before the end of a certificate it is warned of, in seconds.
@@ -40,6 +41,7 @@ pub fn check_files(plan: &Plan) -> Result<Vec<Problem>, ConfigErrors> {
         NeedKind::PrivateKey(path, algorithm) => {
             check_key(path, *algorithm).map_err(|what| (what, algorithm.remedy().into()))
         }
+        NeedKind::ServerTls(files) => server_tls(files),
         NeedKind::Host(..) => Ok(()),
     })?;
     Ok(plan.needs.iter().filter_map(ends_soon).collect())
@@ -131,14 +133,14 @@ fn directory(path: &Path) -> Verdict {
 }
 
 fn secret(path: &PathBuf) -> Verdict {
-    let help = "name a file that holds the secret and that profile-http may read";
+    let help = Cow::from("name a file that holds the secret and that profile-http may read");
     match fs::read_to_string(path) {
         Ok(text) if text.trim().is_empty() => {
-            Err((format!("the secret's file {} is empty", path.display()), help.into()))
+            Err((format!("the secret's file {} is empty", path.display()), help))
         }
         Ok(_) => Ok(()),
         Err(error) => {
-            Err((format!("cannot read the secret from {}: {error}", path.display()), help.into()))
+            Err((format!("cannot read the secret from {}: {error}", path.display()), help))
         }
     }
 }
@@ -157,25 +159,33 @@ fn signing_key(path: &PathBuf, kind: KeyKind) -> Verdict {
 }
 
 fn certificates(path: &PathBuf) -> Verdict {
-    let help = "name a PEM file with the certificates of the accepted authorities";
+    let help = || Cow::from("name a PEM file with the certificates of the accepted authorities");
     let pem = fs::read(path).map_err(|error| {
-        (format!("cannot read the CA file {}: {error}", path.display()), help.into())
+        (format!("cannot read the CA file {}: {error}", path.display()), help())
     })?;
     let mut certificates = CertificateDer::pem_slice_iter(&pem);
     match certificates.next() {
         Some(Ok(_)) if certificates.all(|certificate| certificate.is_ok()) => Ok(()),
-        Some(_) => Err((format!("the CA file {} is damaged", path.display()), help.into())),
-        None => {
-            Err((format!("there is no certificate in the CA file {}", path.display()), help.into()))
-        }
+        Some(_) => Err((format!("the CA file {} is damaged", path.display()), help())),
+        None => Err((format!("there is no certificate in the CA file {}", path.display()), help())),
     }
 }
 
+fn server_tls(files: &TlsFiles) -> Verdict {
+    files.check().map_err(|error| {
+        let text = error.to_string();
+        match text.rsplit_once("; ") {
+            Some((message, help)) => (message.to_owned(), help.to_owned().into()),
+            None => (text, "name files in PEM form".into()),
+        }
+    })
+}
+
 fn resolve(host: &str, port: u16) -> Verdict {
-    let help = "check the name, or use --no-environment where there is no network";
+    let help = Cow::from("check the name, or use --no-environment where there is no network");
     match (host, port).to_socket_addrs().map(|mut addresses| addresses.next()) {
         Ok(Some(_)) => Ok(()),
-        Ok(None) => Err((format!("the host {host} has no address"), help.into())),
-        Err(error) => Err((format!("cannot look up the host {host}: {error}"), help.into())),
+        Ok(None) => Err((format!("the host {host} has no address"), help)),
+        Err(error) => Err((format!("cannot look up the host {host}: {error}"), help)),
     }
 }

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 pub use env::Env;
 pub use environment::{check_files, check_hosts};
-pub use plan::{ApiPlan, Plan, SinkPlan, SourceKind, SourcePlan, nearest};
+pub use plan::{ApiPlan, Listen, Plan, SinkPlan, SourceKind, SourcePlan, nearest};
 pub use problem::{ConfigErrors, Place, Problem};
 pub use select::select;
 

@@ -110,7 +110,7 @@ fn what_is_left_out_has_the_documented_default() {
     let plan = plan("");
     let sink = &plan.sinks[0];
     assert_eq!((sink.title.as_str(), sink.description.as_deref()), ("s", None));
-    assert_eq!(plan.sources[0].kind, SourceKind::Stdin { max_line_bytes: 16 << 20 });
+    assert!(matches!(plan.sources[0].kind, SourceKind::Stdin { max_line_bytes: 0x0100_0000 }));
     assert_eq!((sink.state.sync, sink.state.cache_bytes), (SyncMode::Commit, 256 << 20));
     assert_eq!(sink.delivery.method, http::Method::POST);
     assert!(matches!(sink.delivery.auth, AuthSettings::None));
@@ -152,6 +152,42 @@ fn the_example_with_every_option_is_read_as_written() {
         [("audience".to_owned(), "https://api.acme.example".to_owned())]
     );
     assert_eq!(plan.store_dir(sink), Path::new("./profile-http-data/acme_crm"));
+}
+
+#[test]
+fn a_fluent_source_has_a_key_and_users_or_lets_anybody_in() {
+    let with_source = |options: &str| {
+        with("").replace("type: stdin", &format!("type: fluent, address: '127.0.0.1:0', {options}"))
+    };
+    let settings =
+        |options: &str| match yaml(&with_source(options), &[]).unwrap().sources.remove(0).kind {
+            SourceKind::Fluent { settings, .. } => settings,
+            other => panic!("{other:?}"),
+        };
+    let open = settings("");
+    assert!(open.security.is_none());
+    assert_eq!((open.max_frame_bytes, open.max_decompressed_bytes), (64 << 20, 256 << 20));
+    let guarded =
+        settings("shared_key: k, users: [{ user: a, password: p }, { user: b, password: q }]");
+    let security = guarded.security.unwrap();
+    assert_eq!(text(&security.shared_key), "k");
+    assert_eq!(
+        security.users.iter().map(|u| (&*u.name, text(&u.password))).collect::<Vec<_>>(),
+        [("a", "p"), ("b", "q")]
+    );
+    for (options, wanted) in [
+        ("users: [{ user: a, password: p }]", "`users` needs a `shared_key`"),
+        ("shared_key: k, users: [{ user: a, password: '' }]", "`password` is empty"),
+        ("shared_key: k, users: [{ user: a }]", "an entry of `users` has no `password`"),
+        (
+            "shared_key: k, users: [{ user: a, password: p }, { user: a, password: q }]",
+            "the user `a` stands here twice",
+        ),
+        ("shared_key: ''", "`shared_key` is empty"),
+    ] {
+        let errors = yaml(&with_source(options), &[]).unwrap_err().to_string();
+        assert!(errors.contains(wanted), "{errors}");
+    }
 }
 
 #[test]

@@ -12,18 +12,17 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{ApiError, Console, Refused, access, dead_letters, health, metrics, sinks};
-use crate::listen;
+use crate::listen::{self, Listener};
 
 /// How long a connection may be idle.
 const IDLE: Duration = Duration::from_mins(2);
 
 /// Answers requests until `stop`.
-pub async fn serve(listener: TcpListener, console: Console, stop: CancellationToken) {
+pub async fn serve(listener: Listener, console: Console, stop: CancellationToken) {
     let console = Arc::new(console);
     let router = router(console.clone());
     let answering = {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::{net::TcpListener, time::timeout};
+use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{RunError, sinks::Running};
@@ -10,7 +10,7 @@ use crate::{
     clock::Clock,
     config::ApiPlan,
     console::{self, Console},
-    listen,
+    listen::{self, Listener},
     telemetry::Metrics,
 };
 
@@ -24,13 +24,13 @@ pub(super) struct Api {
 }
 
 /// Listens where the plan says. Nothing is answered before [`start`].
-pub(super) async fn bind(plan: &ApiPlan) -> Result<TcpListener, RunError> {
+pub(super) async fn bind(plan: &ApiPlan) -> Result<Listener, RunError> {
     listen::bind(plan.address).await.map_err(RunError::Api)
 }
 
 /// Answers calls about these sinks. It goes on while the run ends; `stopping` tells it that.
 pub(super) fn start(
-    listener: TcpListener,
+    listener: Listener,
     plan: &ApiPlan,
     sinks: &[Running],
     metrics: &Metrics,

@@ -1,6 +1,5 @@
 use crate::{
-    delivery::StackError, source::http_server::ListenError, source::stdin::StdinError,
-    store::StoreError,
+    delivery::StackError, listen::ListenError, source::stdin::StdinError, store::StoreError,
 };
 
 /// Why a run could not start, or go on.

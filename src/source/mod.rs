@@ -1,11 +1,13 @@
 //! Where records come from, one module a source. Each hands on batches of records and tells its
 //! sender that they were taken once they are safe, never before.
 
+pub mod fluent;
 pub mod http_server;
 pub mod stdin;
 
 mod feed;
 mod lines;
+mod msgpack;
 
 #[cfg(test)]
 mod testing;

@@ -12,6 +12,7 @@ mod crash;
 mod dead_letters;
 mod demo;
 mod explain;
+mod fluent;
 mod gate;
 mod main_job;
 mod outage;

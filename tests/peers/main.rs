@@ -1,5 +1,5 @@
-//! Tests against real servers, not stand-ins of our own: nginx, the proxy tinyproxy, and the OAuth2
-//! server `oidc-provider` on Node.js.
+//! Tests against real servers and senders, not stand-ins of our own: nginx, the proxy tinyproxy, the
+//! OAuth2 server `oidc-provider` on Node.js, and the fluent loggers of Node.js and Python.
 //!
 //! `tests/run` installs them and sets `PROFILE_HTTP_PEERS=required`, under which a test whose
 //! server is not there fails. Without it such a test says so and is skipped.
@@ -16,6 +16,7 @@ mod nginx;
 mod oidc;
 mod peer;
 
+mod fluent;
 mod program;
 mod proxy;
 mod stack;

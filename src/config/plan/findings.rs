@@ -3,6 +3,7 @@ use std::{cell::RefCell, path::PathBuf};
 use crate::{
     config::problem::{Place, Problem},
     delivery::{IdentitySettings, JwtAlgorithm, sign::KeyKind},
+    listen::TlsFiles,
 };
 
 /// What is found while a plan is made, besides the plan.
@@ -37,6 +38,8 @@ pub(in crate::config) enum NeedKind {
     Key(IdentitySettings),
     /// A file that holds a private key, for signatures by the algorithm.
     PrivateKey(PathBuf, JwtAlgorithm),
+    /// Certificate and key of a listening source, and the authorities of its clients.
+    ServerTls(TlsFiles),
     /// A host that can be looked up.
     Host(String, u16),
 }

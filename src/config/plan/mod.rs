@@ -28,6 +28,6 @@ use read::Read;
 pub use section::nearest;
 use section::{Located, Section};
 pub use sink::SinkPlan;
-pub use source::{SourceKind, SourcePlan};
+pub use source::{Listen, SourceKind, SourcePlan};
 pub use top::Plan;
 pub(super) use top::plan;

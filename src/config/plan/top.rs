@@ -145,10 +145,7 @@ fn one_listener_an_address(
 ) {
     let listening: Vec<_> = sources
         .iter()
-        .filter_map(|source| match source.kind {
-            SourceKind::HttpServer { address, .. } => Some((&source.name, address)),
-            SourceKind::Stdin { .. } => None,
-        })
+        .filter_map(|source| Some((&source.name, source.kind.listen()?.address)))
         .collect();
     for (i, (name, address)) in listening.iter().enumerate() {
         let other = listening[..i].iter().find(|(_, other)| overlap(*other, *address));
@@ -182,9 +179,8 @@ fn no_source_at_the_api(
     places: &[(String, Place)],
     findings: &Findings,
 ) {
-    let source = sources.iter().find(|source| match source.kind {
-        SourceKind::HttpServer { address, .. } => overlap(address, api.address),
-        SourceKind::Stdin { .. } => false,
+    let source = sources.iter().find(|source| {
+        source.kind.listen().is_some_and(|listen| overlap(listen.address, api.address))
     });
     let Some(source) = source else { return };
     let of_source = places.iter().find(|(name, _)| *name == source.name).map(|(_, place)| place);

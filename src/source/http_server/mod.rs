@@ -10,24 +10,26 @@ mod split;
 #[cfg(test)]
 mod tests;
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use tokio::{net::TcpListener, task::spawn_blocking};
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-pub use crate::listen::ListenError;
 use crate::{
     encoding::Encoding,
-    listen,
+    listen::{self, Listener},
     record::{Ack, Intake, Record},
 };
 
 use self::{refusal::Refusal, split::Format};
 use super::Feed;
+
+/// What is spoken inside TLS (ALPN).
+pub const PROTOCOLS: &[&[u8]] = &[b"http/1.1"];
 
 /// How long a connection may be idle: longer than senders keep theirs (Vector 90 s), so that it is
 /// the sender who closes and no request meets a connection that is just being closed.
@@ -36,16 +38,11 @@ const IDLE: Duration = Duration::from_mins(2);
 /// Bodies of this size are read elsewhere than on the threads that serve connections.
 const LARGE: usize = 256 * 1024;
 
-/// Listens on `address`. Nothing is accepted before [`serve`].
-pub async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
-    listen::bind(address).await
-}
-
 /// Takes records until `stop`; what is under way then is still answered.
 ///
 /// `max_body_bytes` bounds a body as it is sent and as it is after decompression.
 pub async fn serve<I: Intake>(
-    listener: TcpListener,
+    listener: Listener,
     feed: Feed<I>,
     max_body_bytes: usize,
     stop: CancellationToken,

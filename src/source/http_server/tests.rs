@@ -30,7 +30,7 @@ struct Running {
 
 async fn start() -> Running {
     let (intake, arrived) = Taken::new();
-    let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let listener = listen::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (feed, stop) = (intake.feed(), CancellationToken::new());
     let task = tokio::spawn(serve(listener, feed.clone(), LIMIT, stop.clone()));
@@ -319,7 +319,7 @@ async fn one_connection_carries_many_requests() {
 #[tokio::test]
 async fn a_port_in_use_is_said_clearly() {
     let source = start().await;
-    let error = bind(source.address).await.unwrap_err().to_string();
+    let error = listen::bind(source.address).await.unwrap_err().to_string();
     let expected = format!("cannot listen on {}: ", source.address);
     assert!(error.starts_with(&expected), "{error}");
     assert!(error.ends_with("stop the process that listens there or choose another port"));

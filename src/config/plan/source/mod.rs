@@ -1,9 +1,16 @@
-use std::net::SocketAddr;
+//! Sources: one file for the options of each type, and what listening ones have in common.
+
+mod fluent;
+mod http_server;
+mod listen;
+mod stdin;
 
 use super::Section;
+use crate::source::fluent::Settings as FluentSettings;
+pub use listen::Listen;
 
 /// A source that will run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct SourcePlan {
     /// Its name, by which sinks refer to it.
     pub name: String,
@@ -12,7 +19,7 @@ pub struct SourcePlan {
 }
 
 /// What a source reads from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum SourceKind {
     /// NDJSON on standard input.
     Stdin {
@@ -22,9 +29,16 @@ pub enum SourceKind {
     /// HTTP requests.
     HttpServer {
         /// Where it listens.
-        address: SocketAddr,
+        listen: Listen,
         /// The largest body that is taken, measured after decompression.
         max_body_bytes: usize,
+    },
+    /// Fluentd's forward protocol.
+    Fluent {
+        /// Where it listens.
+        listen: Listen,
+        /// What it takes, and from whom.
+        settings: FluentSettings,
     },
 }
 
@@ -34,6 +48,15 @@ impl SourceKind {
         match self {
             Self::Stdin { .. } => "stdin",
             Self::HttpServer { .. } => "http_server",
+            Self::Fluent { .. } => "fluent",
+        }
+    }
+
+    /// Where it listens, if it does.
+    pub fn listen(&self) -> Option<&Listen> {
+        match self {
+            Self::Stdin { .. } => None,
+            Self::HttpServer { listen, .. } | Self::Fluent { listen, .. } => Some(listen),
         }
     }
 }
@@ -44,7 +67,8 @@ const GIB: i128 = 1 << 30;
 type KindReader = fn(&mut Section<'_>) -> Option<SourceKind>;
 
 /// The types of sources, and how the options of each are read.
-const TYPES: [(&str, KindReader); 2] = [("stdin", stdin), ("http_server", http_server)];
+const TYPES: [(&str, KindReader); 3] =
+    [("stdin", stdin::read), ("http_server", http_server::read), ("fluent", fluent::read)];
 
 /// Reads a source.
 pub(super) fn read(name: String, mut section: Section<'_>) -> Option<SourcePlan> {
@@ -56,16 +80,4 @@ pub(super) fn read(name: String, mut section: Section<'_>) -> Option<SourcePlan>
     let kind = read_kind(&mut section);
     section.finish();
     Some(SourcePlan { name, kind: kind? })
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "one signature for the options of every source")]
-fn stdin(section: &mut Section<'_>) -> Option<SourceKind> {
-    let max_line_bytes = section.number("max_line_bytes", KIB..=GIB).unwrap_or(16 << 20);
-    Some(SourceKind::Stdin { max_line_bytes })
-}
-
-fn http_server(section: &mut Section<'_>) -> Option<SourceKind> {
-    let address = section.required::<SocketAddr>("address", "127.0.0.1:8080");
-    let max_body_bytes = section.number("max_body_bytes", KIB..=GIB).unwrap_or(100 << 20);
-    Some(SourceKind::HttpServer { address: address?.value, max_body_bytes })
 }

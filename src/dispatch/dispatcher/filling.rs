@@ -51,8 +51,8 @@ impl<S: Store> Work<S> {
                 Ok(slots) => slots.min(room),
                 Err(wait) => return Ok(Wait::Slot(now + wait)),
             };
-            let (linger, lot) = (self.linger, self.lot(now));
-            if let Some(end) = linger.filter(|_| lot > 1)
+            let lot = self.lot(now);
+            if let Some(end) = self.linger.filter(|_| lot > 1)
                 && self.dispatcher.store.counts().ready < lot as u64
             {
                 return Ok(Wait::Due(Some(end - now)));
@@ -66,12 +66,11 @@ impl<S: Store> Work<S> {
             let taking = u32::try_from(requests).unwrap_or(u32::MAX);
             let interval = self.dispatcher.stack.rate.interval();
             self.paced_until = now + interval.saturating_mul(taking).min(TAKING_SLOTS);
-            self.linger = (0 < left && left < lot).then(|| {
-                linger.filter(|_| found == 0).unwrap_or(now + self.dispatcher.batch.linger)
-            });
+            let linger = self.dispatcher.batch.linger;
+            self.linger = (0 < left && left < lot).then(|| now + linger);
             if found < wanted {
-                let linger = self.linger.map(|end| end - now);
-                return Ok(Wait::Due(linger.into_iter().chain(next_in).min()));
+                let waits = [self.linger.map(|_| linger), next_in];
+                return Ok(Wait::Due(waits.into_iter().flatten().min()));
             }
         }
     }

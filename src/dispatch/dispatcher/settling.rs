@@ -75,10 +75,9 @@ impl<S: Store> Work<S> {
         if delivered {
             self.sizes.was_delivered();
         }
-        // Where the gate is closed or closing, the rest has to wait.
-        let is_held = matches!(class, None | Some(Class::Endpoint));
+        // If the gate is closed by now, the rest comes back from it untouched.
         match finished.parcel.next(delivered) {
-            Some(part) if goes_on && !is_held => self.send_part(part),
+            Some(part) if goes_on => self.send_part(part),
             Some(part) => release(part, outcomes),
             None => {}
         }

@@ -125,6 +125,22 @@ async fn a_body_is_no_larger_than_it_may_be_and_one_large_profile_goes_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_more_is_claimed_than_there_are_requests_for_where_profiles_are_large() {
+    let setup = Setup { concurrency: 1, max_bytes: 1000, ..of(100) };
+    let mut rig = Rig::of_batches(setup, |_| after(secs(1), 200));
+    rig.update_together(0..1000, "a").await;
+    // What the first batches had too much has gone.
+    sleep(secs(20)).await;
+    for _ in 0..30 {
+        sleep(secs(1)).await;
+        let in_flight = rig.counts().in_flight;
+        assert!(in_flight < 40, "{in_flight} for one request of some 15");
+    }
+    rig.drain(secs(60)).await;
+    assert!(rig.endpoint.requests() < 90, "{}", rig.endpoint.requests());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_batch_that_fails_for_now_costs_each_profile_a_wait_of_its_own() {
     let rig = Rig::of_batches(of(50), |_| at_once(503));
     rig.update_all(0..50, "a").await;

@@ -180,6 +180,14 @@ async fn what_is_too_large_is_sent_in_halves_and_the_next_batches_are_smaller() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_the_size_is_at_fault_both_halves_are_sent_whole() {
+    let mut rig = Rig::of_batches(of(16), small);
+    rig.update_all(0..16, "a").await;
+    rig.drain(secs(1)).await;
+    assert_eq!(rig.endpoint.batches().iter().map(Vec::len).collect::<Vec<_>>(), [16, 8, 8]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_size_grows_back_once_the_endpoint_takes_more() {
     let setup = Setup { concurrency: 1, max_bytes: 4000, ..of(64) };
     let mut rig = Rig::of_batches(setup, small);

@@ -2,9 +2,11 @@
 
 mod collect;
 mod encoding;
+mod reading;
 
 pub(super) use collect::{collect, discard};
 pub(super) use encoding::{ENCODINGS, Encoding};
+pub(super) use reading::Reading;
 
 /// The option that bounds a body, as it is sent and as it is after decompression.
 pub(super) const LIMIT: &str = "max_body_bytes";

@@ -1,5 +1,6 @@
 //! Wires sources to sinks, runs them, and brings them to an end.
 
+mod api;
 mod error;
 mod gauges;
 mod sinks;
@@ -70,9 +71,16 @@ pub async fn run(
         let listener = listen(&source, &metrics).await?;
         bound.push((source, metrics, listener));
     }
+    let api_listener = match &plan.api {
+        Some(api) => Some((api::bind(api).await?, api)),
+        None => None,
+    };
     let mut running = start(&plan, metrics, &clock)?;
 
     let stopping = CancellationToken::new();
+    let api = api_listener
+        .map(|(listener, api)| api::start(listener, api, &running, metrics, &clock, &stopping))
+        .transpose()?;
     let mut sources = JoinSet::new();
     for (source, metrics, listener) in bound {
         let intake = Router::new(running.iter().filter_map(|sink| sink.takes_from(&source.name)));
@@ -102,6 +110,9 @@ pub async fn run(
     } else {
         drain(&mut running, limits, stop).await?
     };
+    if let Some(api) = api {
+        api.close().await;
+    }
     for sink in running {
         sink.close().await?;
     }

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use http::StatusCode;
+
 use crate::endpoint::SendError;
 
 /// Why an attempt, or the whole delivery, ended without an answer of the endpoint.
@@ -13,6 +15,12 @@ pub enum AttemptError {
     /// The TLS handshake failed or the endpoint's certificate is not accepted; nothing was sent.
     #[error("TLS failed: {0}")]
     Tls(String),
+    /// The proxy on the way does not let us through; nothing was sent.
+    #[error("the proxy refuses: {0}")]
+    Proxy(String),
+    /// The endpoint did not process the request, and says so.
+    #[error("not processed: {0}")]
+    Unprocessed(String),
     /// The connection broke after the request was begun; the endpoint may have taken it.
     #[error("connection lost: {0}")]
     Interrupted(String),
@@ -34,6 +42,18 @@ pub enum AttemptError {
     /// The answer is not HTTP; the endpoint may have taken the request.
     #[error("unusable answer: {0}")]
     Answer(String),
+    /// The answer does not tell what became of the single profiles of a request; the endpoint may
+    /// have taken them.
+    #[error(
+        "the endpoint answers {status} without results that can be told apart: {reason}; check \
+         batch.results_pointer, or send one profile a request (batch.max_profiles: 1)"
+    )]
+    Results {
+        /// The status of the answer.
+        status: StatusCode,
+        /// What was expected and what was found.
+        reason: String,
+    },
 }
 
 impl AttemptError {
@@ -41,7 +61,11 @@ impl AttemptError {
     pub fn outcome_unknown(&self) -> bool {
         matches!(
             self,
-            Self::Interrupted(_) | Self::Timeout(_) | Self::Deadline(_) | Self::Answer(_)
+            Self::Interrupted(_)
+                | Self::Timeout(_)
+                | Self::Deadline(_)
+                | Self::Answer(_)
+                | Self::Results { .. }
         )
     }
 
@@ -50,6 +74,8 @@ impl AttemptError {
         match self {
             Self::Connect(_) => "connect_failed",
             Self::Tls(_) => "tls_failed",
+            Self::Proxy(_) => "proxy_refused",
+            Self::Unprocessed(_) => "unprocessed",
             Self::Interrupted(_) => "interrupted",
             Self::Timeout(_) => "timed_out",
             Self::Deadline(_) => "deadline_exceeded",
@@ -58,6 +84,7 @@ impl AttemptError {
             Self::Token(TokenError::Refused(_)) => "token_refused",
             Self::Token(TokenError::Unavailable(_)) => "token_unavailable",
             Self::Answer(_) => "unusable_answer",
+            Self::Results { .. } => "unusable_results",
         }
     }
 }
@@ -67,6 +94,8 @@ impl From<SendError> for AttemptError {
         match error {
             SendError::Connect(what) => Self::Connect(what),
             SendError::Tls(what) => Self::Tls(what),
+            SendError::Proxy(what) => Self::Proxy(what),
+            SendError::Unprocessed(what) => Self::Unprocessed(what),
             SendError::Interrupted(what) => Self::Interrupted(what),
             SendError::Answer(what) => Self::Answer(what),
         }

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::{sync::mpsc, time::sleep};
 
 use super::{
-    Settings, TOKEN_PATH,
+    Settings, TOKEN_PATH, batch,
     behaviour::{Behaviour, Fate, luck},
     ledger::{Arrival, Ledger, key_of},
     report::Counters,
@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    encoding::{Encoding, EncodingError},
     listen::{Reset, json_answer},
 };
 
@@ -27,6 +28,9 @@ const MAX_BODY: usize = 64 * 1024 * 1024;
 
 /// A `Profile-Version` that lies further back is not taken for a time.
 const MAX_LATENCY_MICROS: u64 = 24 * 3600 * 1_000_000;
+
+/// A profile with its key and version.
+type Profile = (Bytes, Option<u128>, Option<u64>);
 
 type Answer = Response<Full<Bytes>>;
 
@@ -100,7 +104,13 @@ impl State {
                 self.counters.refused.add(1);
                 Ok(refuse(status, after, number))
             }
-            _ => self.take(&head.headers, body, fate).await,
+            _ => match decoded(&head.headers, body) {
+                Ok(body) => self.take(&head.headers, body, fate).await,
+                Err(reason) => {
+                    self.counters.unreadable.add(1);
+                    Ok(undecodable(&reason))
+                }
+            },
         };
         // The profile is taken when it arrives; late is what the client hears of it.
         if let Some(delay) = behaviour.delay(luck(self.seed, number + 1)) {
@@ -109,38 +119,23 @@ impl State {
         taken
     }
 
-    /// Takes a profile.
+    /// Takes the profiles of a request, or none of them where one is no profile.
     async fn take(&self, headers: &HeaderMap, body: Bytes, fate: Fate) -> Result<Answer, Reset> {
-        let key = match key_of(&body, self.namespace.as_deref()) {
-            Ok(key) => key,
+        let profiles = match self.profiles(headers, &body) {
+            Ok(profiles) => profiles,
             Err(reason) => {
                 self.counters.unreadable.add(1);
                 return Ok(error(StatusCode::BAD_REQUEST, &format!("not a profile: {reason}")));
             }
         };
         self.counters.see(headers);
-        self.counters.taken.add(1);
         self.counters.bytes.add(body.len() as u64);
-        let version = version(headers);
-        // A profile without identities cannot be told from another.
-        if let Some(key) = key {
-            let arrival = self.ledger.take(key, version, &body);
-            match arrival {
-                Arrival::First => self.counters.profiles.add(1),
-                Arrival::Newer => {}
-                Arrival::Repeat => self.counters.duplicates.add(1),
-                Arrival::Older => self.counters.order_violations.add(1),
+        for (profile, key, version) in profiles {
+            self.take_one(&profile, key, version);
+            if let Some(arrivals) = &self.arrivals {
+                // Nobody listens any more.
+                let _ = arrivals.send(profile).await;
             }
-            if let (Arrival::First | Arrival::Newer, Some(version)) = (arrival, version) {
-                let micros = self.clock.now().checked_sub(version);
-                if let Some(micros) = micros.filter(|micros| *micros < MAX_LATENCY_MICROS) {
-                    self.counters.latency.observe(micros);
-                }
-            }
-        }
-        if let Some(arrivals) = &self.arrivals {
-            // Nobody listens any more.
-            let _ = arrivals.send(body).await;
         }
         let Fate::Take(status) = fate else {
             self.counters.reset_after.add(1);
@@ -149,6 +144,42 @@ impl State {
         let mut answer = Answer::default();
         *answer.status_mut() = status;
         Ok(answer)
+    }
+
+    /// The profiles of a request, each with its key and version.
+    fn profiles(
+        &self,
+        headers: &HeaderMap,
+        body: &Bytes,
+    ) -> Result<Vec<Profile>, serde_json::Error> {
+        let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let is_ndjson =
+            content_type.is_some_and(|value| value.starts_with(b"application/x-ndjson"));
+        let profiles = batch::profiles(body, is_ndjson)?;
+        let with_key = |(profile, of_batch): (Bytes, Option<u64>)| {
+            let key = key_of(&profile, self.namespace.as_deref())?;
+            Ok((profile, key, of_batch.or_else(|| version(headers))))
+        };
+        profiles.into_iter().map(with_key).collect()
+    }
+
+    fn take_one(&self, profile: &Bytes, key: Option<u128>, version: Option<u64>) {
+        self.counters.taken.add(1);
+        // A profile without identities cannot be told from another.
+        let Some(key) = key else { return };
+        let arrival = self.ledger.take(key, version, profile);
+        match arrival {
+            Arrival::First => self.counters.profiles.add(1),
+            Arrival::Newer => {}
+            Arrival::Repeat => self.counters.duplicates.add(1),
+            Arrival::Older => self.counters.order_violations.add(1),
+        }
+        if let (Arrival::First | Arrival::Newer, Some(version)) = (arrival, version) {
+            let micros = self.clock.now().checked_sub(version);
+            if let Some(micros) = micros.filter(|micros| *micros < MAX_LATENCY_MICROS) {
+                self.counters.latency.observe(micros);
+            }
+        }
     }
 
     async fn token(&self, request: Request<Incoming>) -> Result<Answer, Reset> {
@@ -222,6 +253,20 @@ impl State {
 /// The whole body. One that is too long or breaks off has no answer.
 async fn read(body: Incoming) -> Result<Bytes, Reset> {
     Ok(Limited::new(body, MAX_BODY).collect().await.map_err(|_| Reset)?.to_bytes())
+}
+
+/// The body as it was before it was compressed.
+fn decoded(headers: &HeaderMap, body: Bytes) -> Result<Bytes, EncodingError> {
+    Encoding::of(headers)?.decode(body, MAX_BODY)
+}
+
+fn undecodable(reason: &EncodingError) -> Answer {
+    let status = match reason {
+        EncodingError::Unknown(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        EncodingError::Damaged { .. } => StatusCode::BAD_REQUEST,
+        EncodingError::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
+    };
+    error(status, &reason.to_string())
 }
 
 fn version(headers: &HeaderMap) -> Option<u64> {

@@ -3,14 +3,16 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `POST`, `PUT` or `PATCH` of a profile to any path | 200, or whatever [`Behaviour`] says |
+//! | `POST`, `PUT` or `PATCH` of a profile, or a batch of them, to any path | 200, or whatever [`Behaviour`] says |
 //! | `POST /oauth/token` | a token for client credentials (RFC 6749 section 4.4) |
 //! | `GET /_stats` | the [`Report`] as JSON |
 //! | `GET` or `PUT /_control` | the [`Behaviour`] as JSON |
 //!
-//! It checks what it receives: of one profile the versions never go back.
+//! Bodies may come with `Content-Encoding` gzip, zstd or deflate. It checks what it receives: of one
+//! profile the versions never go back.
 
 mod answer;
+mod batch;
 mod behaviour;
 mod latency;
 mod ledger;

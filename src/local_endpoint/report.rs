@@ -14,19 +14,19 @@ use super::latency::Latency;
 /// Custom headers beyond these are not remembered.
 const HEADERS: usize = 64;
 
-/// What the endpoint saw since it was started. Every request for a profile is either taken,
+/// What the endpoint saw since it was started. Every request of one profile is either taken,
 /// refused, unauthorized, or reset before it was taken.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Requests that carried profiles.
     pub requests: u64,
-    /// Those whose profile was taken, repeats included.
+    /// Profiles that were taken, repeats included; where they come in batches, more than requests.
     pub taken: u64,
     /// Those of the taken whose version had been taken before.
     pub duplicates: u64,
     /// Those of the taken that came after a higher version of the profile.
     pub order_violations: u64,
-    /// Those answered with an error on purpose.
+    /// Requests answered with an error on purpose.
     pub refused: u64,
     /// Those without a token that holds.
     pub unauthorized: u64,

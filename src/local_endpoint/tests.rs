@@ -36,14 +36,14 @@ impl Tried {
         method: &str,
         path: &str,
         headers: &[(&str, &str)],
-        body: &str,
+        body: impl AsRef<[u8]>,
     ) -> Result<Answer, hyper_util::client::legacy::Error> {
         let uri = format!("http://{}{path}", self.endpoint.address());
         let mut request = Request::builder().method(method).uri(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let body = Full::from(body.to_owned());
+        let body = Full::from(body.as_ref().to_vec());
         let (head, body) = self.client.request(request.body(body).unwrap()).await?.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let body = serde_json::from_slice(&body).unwrap_or_default();
@@ -74,6 +74,43 @@ async fn profiles_are_taken_by_any_method_at_any_path_and_kept() {
     let report = tried.endpoint.report();
     assert_eq!((report.requests, report.taken, report.profiles), (4, 3, 3));
     assert_eq!((report.unreadable, report.max_concurrency), (1, 1));
+}
+
+#[tokio::test]
+async fn compressed_profiles_are_kept_as_they_were_before() {
+    let tried = start(Settings::default()).await;
+    let body = profile("1");
+    let compressed = zstd::bulk::compress(body.as_bytes(), 3).unwrap();
+    let post = async |encoding, body: &[u8]| {
+        tried.send("POST", "/", &[("content-encoding", encoding)], body).await.unwrap().status
+    };
+    assert_eq!(post("zstd", &compressed).await, 200);
+    assert_eq!(tried.endpoint.received("crmid", "1").unwrap().body, body);
+    assert_eq!(post("gzip", &compressed).await, 400);
+    assert_eq!(post("br", &compressed).await, 415);
+    assert_eq!(tried.endpoint.report().unreadable, 2);
+}
+
+#[tokio::test]
+async fn batches_are_taken_profile_by_profile_or_not_at_all() {
+    let tried = start(Settings::default()).await;
+    let [a, b, c] = ["1", "2", "3"].map(profile);
+    let post = async |headers: &[(&str, &str)], body: &str| {
+        tried.send("POST", "/", headers, body).await.unwrap().status
+    };
+    assert_eq!(post(&[], &format!("[{a},{b}]")).await, 200);
+    let ndjson = [("content-type", "application/x-ndjson")];
+    assert_eq!(post(&ndjson, &format!("{b}\n{c}\n")).await, 200);
+    let envelope = format!(r#"{{"profiles":[{a},{b}],"versions":[7,8]}}"#);
+    assert_eq!(post(&[], &envelope).await, 200);
+    assert_eq!(tried.endpoint.received("crmid", "2").unwrap().version, 8);
+    let former = format!(r#"{{"profiles":[{a}],"versions":[6]}}"#);
+    assert_eq!(post(&[], &former).await, 200);
+    assert_eq!(post(&[], &format!("[{},3]", profile("4"))).await, 400);
+    assert!(tried.endpoint.received("crmid", "4").is_none());
+    let report = tried.endpoint.report();
+    assert_eq!((report.requests, report.taken, report.profiles), (5, 7, 3));
+    assert_eq!((report.unreadable, report.order_violations), (1, 1));
 }
 
 #[tokio::test]

@@ -3,16 +3,18 @@
 pub mod embedded;
 mod ids;
 mod judge;
+mod letter;
 mod queue;
 mod row;
 mod types;
 
 use std::future::Future;
 
-pub use types::{
-    Claim, Claims, Counts, DeadLetter, InvalidRecord, Outcome, Settled, StoreError, Triggers,
-    Update, Verdict,
+pub use letter::{
+    DeadLetter, InvalidRecord, Letter, LetterBounds, LetterId, LetterKind, LetterPlace, NoLetterId,
+    Replayed,
 };
+pub use types::{Claim, Claims, Counts, Outcome, Settled, StoreError, Triggers, Update, Verdict};
 
 use crate::profile::ProfileId;
 
@@ -27,7 +29,17 @@ pub trait Store: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Verdict>, StoreError>> + Send;
 
     /// At most `max` due profiles, none of which is in flight. They are in flight until settled.
-    fn claim(&self, max: usize) -> impl Future<Output = Result<Claims, StoreError>> + Send;
+    fn claim(&self, max: usize) -> impl Future<Output = Result<Claims, StoreError>> + Send {
+        self.claim_lots(max, 1)
+    }
+
+    /// The same in whole lots of `lot` profiles each. What fills no lot stays where it is, so that
+    /// newer updates can still replace it.
+    fn claim_lots(
+        &self,
+        max: usize,
+        lot: usize,
+    ) -> impl Future<Output = Result<Claims, StoreError>> + Send;
 
     /// What became of claimed profiles. Outcomes of forgotten profiles are dropped.
     fn settle(&self, outcomes: Vec<Settled>)

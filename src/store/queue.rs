@@ -99,10 +99,10 @@ impl Queue {
         Some(id)
     }
 
-    /// Whether `pop` would find something.
-    pub(super) fn has_ready(&mut self) -> bool {
+    /// How many are ready; some of them may turn out not to be due any more.
+    pub(super) fn ready(&mut self) -> usize {
         self.ripen();
-        !self.ready.is_empty()
+        self.ready.len()
     }
 
     /// Notes that a profile that was taken out is in flight.

@@ -4,5 +4,5 @@ pub mod logs;
 mod metrics;
 mod throttle;
 
-pub use metrics::{Component, Metrics};
+pub use metrics::{Component, LastError, Metrics};
 pub use throttle::Throttle;

@@ -244,6 +244,12 @@ fn no_secret_is_shown_and_none_is_needed() {
              client_id: me, client_secret: hunter2 }",
             "Bearer <token from https://login.acme.example/token?k=<hidden>>",
         ),
+        (
+            "{ strategy: oauth2, auth_endpoint: 'https://login.acme.example/token', client_id: me, \
+             client_auth: private_key_jwt, private_key_file: /nowhere/key, grant: password, \
+             username: u-hunter2, password: hunter2 }",
+            "Bearer <token from https://login.acme.example/token>",
+        ),
     ];
     for (auth, authorization) in strategies {
         let sink = format!(
@@ -302,4 +308,31 @@ fn a_file_in_place_of_a_record_is_pointed_to_standard_input() {
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{message}");
     assert!(message.contains(&format!("`< {}`", file.display())), "{message}");
+}
+
+#[test]
+fn a_request_of_a_sink_that_sends_batches_is_shown_as_it_is_framed() {
+    for (batch, framed) in [
+        ("max_profiles: 100", "[{"),
+        ("max_profiles: 100, framing: ndjson", "{\"identityMap\""),
+        (
+            "max_profiles: 9, framing: envelope, envelope_key: all, results_pointer: /r",
+            "{\"all\":[{",
+        ),
+    ] {
+        let site = site(&format!("{MAPPING}    batch: {{ {batch} }}\n"));
+        let records = [record("gold", &gold(), "1"), record("silver", &gold(), "1")].join("\n");
+        let output = explain(&site, &["--json"], &records, &[]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let explained: Value = serde_json::from_str(&text).unwrap();
+        let request = &explained[0]["request"];
+        let compact = request["body"].to_string();
+        assert!(compact.starts_with(framed), "{compact}");
+        let headers = request["headers"].to_string();
+        assert!(!headers.contains("profile-version"), "{headers}");
+        assert_eq!(headers.contains("application/x-ndjson"), batch.contains("ndjson"));
+        // What changed is told from the profile, not from its frame.
+        assert_eq!(explained[1]["changes"]["attributes"], json!(["loyalty.tier"]));
+    }
 }

@@ -1,5 +1,6 @@
-//! Tests against real servers and senders, not stand-ins of our own: nginx, the OAuth2 server
-//! `oidc-provider` on Node.js, the fluent loggers of Node.js and Python, and OpenTelemetry's exporter.
+//! Tests against real servers and senders, not stand-ins of our own: nginx, the proxy tinyproxy, the
+//! OAuth2 server `oidc-provider` on Node.js, the fluent loggers of Node.js and Python, and
+//! OpenTelemetry's exporter.
 //!
 //! `tests/run` installs them and sets `PROFILE_HTTP_PEERS=required`, under which a test whose
 //! server is not there fails. Without it such a test says so and is skipped.
@@ -10,6 +11,8 @@
 #[path = "../it/support.rs"]
 mod support;
 
+mod http2;
+mod mutual_tls;
 mod nginx;
 mod oidc;
 mod peer;
@@ -18,7 +21,9 @@ mod curl;
 mod fluent;
 mod opentelemetry;
 mod program;
+mod proxy;
 mod stack;
+mod tinyproxy;
 mod tokens;
 mod transport;
 mod vector;

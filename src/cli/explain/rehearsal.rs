@@ -6,9 +6,10 @@ use profile_http::{
     clock::Clock,
     config::SinkPlan,
     delivery::{
-        AttemptError, AuthSettings, Deliver, Gate, Secret, Trail, auth::AuthLayer, compose,
+        AttemptError, AuthSettings, Deliver, Gate, Secret, SigningSettings, Trail, auth::AuthLayer,
+        compose,
     },
-    dispatch::Exporter,
+    dispatch::{BatchSettings, ExportError, Exporter, unrenderable},
     profile::{Mapping, ProfileId, Projected},
     record::Record,
     store::{
@@ -55,7 +56,11 @@ impl Rehearsal {
         let clock = Clock::system();
         let metrics = Component::detached();
         let mapping = Arc::clone(&sink.mapping);
-        let settings = EmbeddedSettings { sync: SyncMode::Os, cache_bytes: CACHE_BYTES };
+        let settings = EmbeddedSettings {
+            sync: SyncMode::Os,
+            cache_bytes: CACHE_BYTES,
+            ..EmbeddedSettings::default()
+        };
         let store = EmbeddedStore::open(
             dir.path(),
             Arc::clone(&mapping),
@@ -66,13 +71,17 @@ impl Rehearsal {
         .map_err(|error| failed(&error))?;
         let delivery = &sink.delivery;
         let mapped_at = Arc::new(store.mapped_at().clone());
-        let exporter = Exporter::new(Arc::clone(&mapping), mapped_at, store.store_id(), delivery);
+        // The wire below answers without results.
+        let batch = BatchSettings { results: None, ..sink.batch.clone() };
+        let exporter = Exporter::new(Arc::clone(&mapping), mapped_at, store.store_id(), delivery)
+            .batching(&batch, delivery);
         let (wire, sent) = mpsc::unbounded_channel();
         let gate = Gate::new(delivery.request.retry_after_max, Arc::clone(&metrics));
         let auth = AuthLayer::new(&stand_in(&delivery.auth), None).map_err(Failure::of)?;
         // At no pace: nobody is spared by waiting.
         let mut delivery = delivery.clone();
         delivery.request.rate_limit = None;
+        delivery.signing = delivery.signing.as_ref().map(stand_in_keys);
         let stack = compose(
             &delivery,
             &gate,
@@ -110,6 +119,7 @@ impl Rehearsal {
             changes: Changes::default(),
             compared_with: None,
             version_missing: projected.version_missing,
+            unrenderable: None,
             request: None,
         };
         let former = self.former.get(&projected.id);
@@ -130,12 +140,16 @@ impl Rehearsal {
         }
         let mut body = former.and_then(|former| former.body.clone());
         if let Verdict::Changed(triggers) = verdict {
-            let request = self.deliver().await?;
-            if let Some(former) = self.former.get(&projected.id) {
-                explanation.changes.name(triggers, &mapping, former, &record.json, request.body());
+            match self.deliver().await? {
+                Ok((request, sent)) => {
+                    if let Some(former) = self.former.get(&projected.id) {
+                        explanation.changes.name(triggers, &mapping, former, &record.json, &sent);
+                    }
+                    explanation.request = Some(self.shown(&request, &sent)?);
+                    body = Some(sent);
+                }
+                Err(unrenderable) => explanation.unrenderable = Some(unrenderable.to_string()),
             }
-            explanation.request = Some(self.shown(&request)?);
-            body = Some(request.into_body());
         }
         let former = Former { place, record: record.json.clone(), memberships, body };
         self.former.insert(projected.id, former);
@@ -165,26 +179,38 @@ impl Rehearsal {
         Ok(verdicts.pop().expect("each update gets a verdict"))
     }
 
-    /// Sends what is due through the stack, and returns the request as it came out of it.
-    async fn deliver(&mut self) -> Result<Request<Bytes>, Failure> {
+    /// Sends what is due through the stack. Returns the request as it came out of it and the
+    /// profile JSON that it carries, in whatever form.
+    async fn deliver(&mut self) -> Result<Result<(Request<Bytes>, Bytes), ExportError>, Failure> {
         let claims = self.store.claim(1).await.map_err(|error| failed(&error))?;
-        let [Claim { id, version, confirmed, known, .. }] = &claims.ready[..] else {
+        let [claim @ Claim { id, version, confirmed, known, .. }] = &claims.ready[..] else {
             return Err(Failure::of("what has changed is not due; this is a fault of the program"));
         };
-        let export = self.exporter.export(known, *version, *confirmed).map_err(Failure::of)?;
-        let request = self.exporter.request(&export, &Trail::default());
-        self.stack.clone().oneshot(request).await.map_err(Failure::of)?;
-        let settled =
-            Settled { id: *id, version: *version, outcome: Outcome::Delivered, unknown: false };
+        let export = self.exporter.export(known, *version, *confirmed);
+        let outcome = match &export {
+            Ok(export) => {
+                let request = self.exporter.request(std::iter::once(export), &Trail::default());
+                self.stack.clone().oneshot(request).await.map_err(Failure::of)?;
+                Outcome::Delivered
+            }
+            Err(error) => {
+                let letter = unrenderable(claim, error.to_string(), self.clock.now());
+                Outcome::Refused(Arc::new(letter))
+            }
+        };
+        let settled = Settled { id: *id, version: *version, outcome, unknown: false };
         self.store.settle(vec![settled]).await.map_err(|error| failed(&error))?;
-        Ok(self.sent.try_recv().expect("what was delivered has come out of the stack"))
+        Ok(export.map(|export| {
+            let request = self.sent.try_recv();
+            (request.expect("what was delivered has come out of the stack"), export.body)
+        }))
     }
 
-    fn shown(&self, request: &Request<Bytes>) -> Result<Sent, Failure> {
-        let body = String::from_utf8_lossy(request.body()).into_owned();
+    fn shown(&self, request: &Request<Bytes>, body: &Bytes) -> Result<Sent, Failure> {
+        let body = String::from_utf8_lossy(body).into_owned();
         Ok(Sent {
             method: request.method().to_string(),
-            url: hide::url(request.uri()),
+            url: self.exporter.endpoint().shown(Some(request.uri()), hide::HIDDEN),
             headers: hide::headers(request.headers(), &self.auth),
             body: RawValue::from_string(body).map_err(Failure::of)?,
         })
@@ -216,6 +242,16 @@ fn stand_in(auth: &AuthSettings) -> AuthSettings {
     match auth {
         AuthSettings::None => AuthSettings::None,
         _ => AuthSettings::Bearer { token: Secret::Text("-".into()) },
+    }
+}
+
+/// As many keys that sign, none of which has to be read. What they write is never shown.
+fn stand_in_keys(signing: &SigningSettings) -> SigningSettings {
+    // 32 zeros.
+    let key = Secret::Text(format!("{}=", "A".repeat(43)).into());
+    SigningSettings {
+        secrets: signing.secrets.iter().map(|_| key.clone()).collect(),
+        ed25519_key: signing.ed25519_key.as_ref().map(|_| key.clone()),
     }
 }
 

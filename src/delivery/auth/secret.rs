@@ -7,7 +7,7 @@ use super::AuthError;
 use crate::delivery::Secret;
 
 /// The secret as it is now: a file is read each time, without holding up the runtime.
-pub(super) async fn read(secret: &Secret) -> Result<SecretString, AuthError> {
+pub async fn read(secret: &Secret) -> Result<SecretString, AuthError> {
     match secret {
         Secret::Text(text) => Ok(text.clone()),
         Secret::File(path) => {
@@ -19,7 +19,7 @@ pub(super) async fn read(secret: &Secret) -> Result<SecretString, AuthError> {
 }
 
 /// The secret as it is now, read on the spot.
-pub(super) fn read_now(secret: &Secret) -> Result<SecretString, AuthError> {
+pub(in crate::delivery) fn read_now(secret: &Secret) -> Result<SecretString, AuthError> {
     match secret {
         Secret::Text(text) => Ok(text.clone()),
         Secret::File(path) => read_file(path),

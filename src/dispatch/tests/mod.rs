@@ -1,15 +1,20 @@
 //! The rules that dispatch, gate, stack and store keep together, on paused time.
 
 mod backoff;
+mod batches;
+mod batches_answered;
+mod batches_halved;
 mod closing;
 mod ending;
 mod endpoint;
+mod keys;
 mod ordering;
 mod poison;
 mod probing;
 mod refusing;
 mod simulation;
 mod support;
+mod templates;
 mod versions;
 
 use std::time::Duration;
@@ -18,7 +23,7 @@ use http::header::RETRY_AFTER;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::{
-    endpoint::{Call, Reply, after, at_once, gaps, hangs, interrupted, says_member},
+    endpoint::{Call, Reply, after, at_once, gaps, hangs, interrupted, says_member, statuses},
     support::{Rig, Setup},
 };
 use super::Phase;

@@ -26,6 +26,32 @@ fn ill(random: &mut fastrand::Rng, sickness: u8) -> Reply {
     }
 }
 
+/// What it answers to a batch: it may have a limit, mind single profiles, or answer for each.
+fn ill_with_batches(
+    random: &mut fastrand::Rng,
+    sickness: u8,
+    limit: usize,
+    calls: &[Call],
+) -> Reply {
+    let latency = millis(random.u64(0..400));
+    if calls.len() > limit {
+        return after(latency, 413);
+    }
+    if random.u8(0..100) >= sickness {
+        return after(latency, 200);
+    }
+    match random.u8(0..6) {
+        0 | 1 if calls.iter().any(|call| call.id % 5 == 0) => after(latency, 422),
+        2 => {
+            let one = |_: &Call| [200, 201, 422, 503, 404, 429][random.usize(0..6)];
+            (latency, statuses(&calls.iter().map(one).collect::<Vec<_>>()).1)
+        }
+        3 if calls.len() > 1 => (latency, statuses(&[200]).1),
+        4 if calls.iter().any(|call| call.id % 7 == 0) => after(latency, 404),
+        _ => ill(random, 100),
+    }
+}
+
 /// The state that a profile was last said to have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct State {
@@ -42,12 +68,20 @@ async fn simulate(seed: u64, former: Option<Rig>) -> Rig {
         repetitions: random.u32(0..3),
         segment: true,
         slow_store: true,
+        templated: false,
+        max_profiles: [1, 2, 5, 12][random.usize(0..4)],
+        max_bytes: [300, 1000, 1 << 20][random.usize(0..3)],
+        results: false,
     };
     let sickness = [10, 40, 80, 100][random.usize(0..4)];
     let mut answers = random.fork();
-    let endpoint = move |_: &Call| ill(&mut answers, sickness);
+    let limit = [3, 100][random.usize(0..2)];
+    let endpoint = move |calls: &[Call]| match setup.max_profiles {
+        1 => ill(&mut answers, sickness),
+        _ => ill_with_batches(&mut answers, sickness, limit, calls),
+    };
     let mut rig = match former {
-        None => Rig::start(setup, endpoint),
+        None => Rig::of_batches(setup, endpoint),
         Some(former) => former.start_again(setup, endpoint),
     };
     fastrand::seed(seed);

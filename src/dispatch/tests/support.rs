@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
@@ -17,13 +17,14 @@ use super::endpoint::{Call, Endpoint, Reply};
 use crate::{
     clock::Clock,
     delivery::{
-        AuthSettings, BackoffSettings, Classes, DeliverySettings, Gate, RateLimitSettings,
-        RequestSettings, TlsSettings,
+        AuthSettings, BackoffSettings, Classes, ConcurrencySettings, DeliverySettings, Gate, Http2,
+        RateLimitSettings, RequestSettings, TlsSettings,
         auth::AuthLayer,
         compose,
         test_support::{millis, secs},
     },
-    dispatch::{Dispatcher, Exporter, Phase},
+    dispatch::{BatchSettings, Dispatcher, Exporter, Framing, Phase},
+    endpoint::template::{HeaderTemplate, Template},
     profile::{Attributes, Mapping, MappingSpec, ProfileId, Removed, Retain, SegmentSpec, When},
     store::{
         Claims, Counts, DeadLetter, InvalidRecord, Settled, Store, StoreError, Update, Verdict,
@@ -32,7 +33,7 @@ use crate::{
     telemetry::Component,
 };
 
-const START: u64 = 1_700_000_000_000_000;
+pub(super) const START: u64 = 1_700_000_000_000_000;
 
 /// The segment that is mapped where one is.
 pub(super) const SEGMENT: &str = "s";
@@ -65,10 +66,10 @@ impl Store for TestStore {
         self.inner.apply(updates, invalid).await
     }
 
-    async fn claim(&self, max: usize) -> Result<Claims, StoreError> {
+    async fn claim_lots(&self, max: usize, lot: usize) -> Result<Claims, StoreError> {
         self.claims.fetch_add(1, Ordering::Relaxed);
         self.take_turns().await;
-        let claims = self.inner.claim(max).await;
+        let claims = self.inner.claim_lots(max, lot).await;
         self.take_turns().await;
         claims
     }
@@ -107,6 +108,13 @@ pub(super) struct Setup {
     pub(super) segment: bool,
     /// Whether calls to the store take a few turns.
     pub(super) slow_store: bool,
+    /// Whether each profile's name is part of its URL, and a header.
+    pub(super) templated: bool,
+    /// Profiles in a request, and bytes of its body.
+    pub(super) max_profiles: usize,
+    pub(super) max_bytes: usize,
+    /// Whether each success has a list of results.
+    pub(super) results: bool,
 }
 
 impl Default for Setup {
@@ -118,6 +126,10 @@ impl Default for Setup {
             repetitions: 0,
             segment: false,
             slow_store: false,
+            templated: false,
+            max_profiles: 1,
+            max_bytes: 1 << 20,
+            results: false,
         }
     }
 }
@@ -141,15 +153,34 @@ impl Rig {
         Self::open(tempfile::tempdir().unwrap(), setup, Endpoint::new(answer), clock)
     }
 
+    /// A sink that sends batches.
+    pub(super) fn of_batches(
+        setup: Setup,
+        answer: impl FnMut(&[Call]) -> Reply + Send + 'static,
+    ) -> Self {
+        let clock = Clock::anchored(START);
+        Self::open(tempfile::tempdir().unwrap(), setup, Endpoint::of_batches(answer), clock)
+    }
+
+    /// A sink whose store lies there, at a time of day.
+    pub(super) fn at(
+        directory: TempDir,
+        now: u64,
+        setup: Setup,
+        answer: impl FnMut(&[Call]) -> Reply + Send + 'static,
+    ) -> Self {
+        Self::open(directory, setup, Endpoint::of_batches(answer), Clock::anchored(now))
+    }
+
     /// Starts anew on the store of a rig that has ended, without opening it again.
     pub(super) fn start_again(
         self,
         setup: Setup,
-        answer: impl FnMut(&Call) -> Reply + Send + 'static,
+        answer: impl FnMut(&[Call]) -> Reply + Send + 'static,
     ) -> Self {
         assert_eq!(self.setup.segment, setup.segment, "a store keeps its mapping");
         let Self { store, mapping, clock, directory, .. } = self;
-        Self::run(directory, store.inner, mapping, setup, Endpoint::new(answer), clock)
+        Self::run(directory, store.inner, mapping, setup, Endpoint::of_batches(answer), clock)
     }
 
     fn open(directory: TempDir, setup: Setup, endpoint: Endpoint, clock: Clock) -> Self {
@@ -174,14 +205,16 @@ impl Rig {
         let stack = compose(&settings, &gate, &component, auth, endpoint.clone());
         let mapped_at = Arc::new(store.inner.mapped_at().clone());
         let store_id = store.inner.store_id();
-        let exporter = Exporter::new(mapping.clone(), mapped_at, store_id, &settings);
+        let batch = batch(setup);
+        let exporter = Exporter::new(mapping.clone(), mapped_at, store_id, &settings)
+            .batching(&batch, &settings);
         let dispatcher = Dispatcher {
             store: store.clone(),
             exporter,
+            batch,
             gate: gate.clone(),
             stack,
             classes: settings.request.classes,
-            concurrency: settings.request.concurrency,
             clock: clock.clone(),
             metrics: component,
         };
@@ -218,6 +251,23 @@ impl Rig {
         Self::open(directory, setup, endpoint, clock)
     }
 
+    /// Ends at once, as in a crash, and opens all of it anew at a time of day.
+    pub(super) async fn crash(self, now: u64) -> Self {
+        let (endpoint, setup) = (self.endpoint.clone(), self.setup);
+        Self::open(self.killed().await, setup, endpoint, Clock::anchored(now))
+    }
+
+    /// Ends at once, and leaves the store behind.
+    pub(super) async fn killed(self) -> TempDir {
+        let Self { store, running, directory, .. } = self;
+        if !running.is_finished() {
+            running.abort();
+            let _ = running.await;
+        }
+        drop(store);
+        directory
+    }
+
     /// Takes an update of a profile that is a member.
     pub(super) async fn update(&self, id: u32, name: &str) -> Verdict {
         self.take(id, name, true).await
@@ -238,6 +288,12 @@ impl Rig {
         for id in ids {
             self.update(id, name).await;
         }
+    }
+
+    /// The same in one go, after which they are due in any order.
+    pub(super) async fn update_together(&self, ids: impl IntoIterator<Item = u32>, name: &str) {
+        let updates = ids.into_iter().map(|id| self.projected(id, name, true)).collect();
+        self.store.apply(updates, Vec::new()).await.unwrap();
     }
 
     fn projected(&self, id: u32, name: &str, member: bool) -> Update {
@@ -297,30 +353,56 @@ fn spec(segment: bool) -> MappingSpec {
     }
 }
 
+fn batch(setup: Setup) -> BatchSettings {
+    BatchSettings {
+        max_profiles: setup.max_profiles,
+        max_bytes: setup.max_bytes,
+        framing: Framing::Envelope("profiles".to_owned()),
+        results: setup.results.then(|| "/results".parse().unwrap()),
+        ..BatchSettings::default()
+    }
+}
+
 fn settings(setup: Setup) -> DeliverySettings {
     let rate_limit = setup.rate.map(|num| RateLimitSettings {
         num: num.try_into().unwrap(),
         per: secs(1),
         burst: setup.burst.try_into().unwrap(),
     });
+    let endpoint = "http://endpoint.example/profiles";
+    let (endpoint, header, classes) = if setup.templated {
+        let name = HeaderName::from_static("x-name");
+        let value = Template::parse("name {name}").unwrap();
+        let header = HeaderTemplate { name, value, sensitive: false };
+        let classes = Classes::default().for_templated_url();
+        (format!("{endpoint}/{{name}}"), Some(header), classes)
+    } else {
+        (endpoint.to_owned(), None, Classes::default())
+    };
     DeliverySettings {
-        endpoint: "http://endpoint.example/profiles".parse().unwrap(),
+        endpoint: endpoint.parse().unwrap(),
         method: Method::POST,
         headers: HeaderMap::new(),
+        header_templates: header.into_iter().collect(),
         auth: AuthSettings::None,
+        signing: None,
         request: RequestSettings {
             timeout: secs(10),
             connect_timeout: secs(5),
+            http2: Http2::default(),
+            proxy: None,
             deadline: secs(30),
-            concurrency: setup.concurrency,
+            concurrency: ConcurrencySettings::Fixed(setup.concurrency),
             rate_limit,
+            honour_rate_limit_headers: true,
             retry: BackoffSettings {
                 attempts: setup.repetitions,
                 initial: millis(200),
                 max_duration: secs(10),
             },
             retry_after_max: secs(300),
-            classes: Classes::default(),
+            classes,
+            compression: None,
         },
         tls: TlsSettings::default(),
     }

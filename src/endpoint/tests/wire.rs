@@ -135,6 +135,20 @@ async fn an_answer_of_just_the_limit_leaves_the_connection_in_use() {
     assert_eq!(server.connections(), 1);
 }
 
+#[tokio::test]
+async fn a_request_may_want_more_of_its_answer() {
+    let server = Server::start(|mut stream, _| async move {
+        read_request(&mut stream).await;
+        let head = format!("HTTP/1.1 207 Multi-Status\r\ncontent-length: {}\r\n\r\n", 1 << 20);
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&vec![b'x'; 1 << 20]).await.unwrap();
+    })
+    .await;
+    let mut request = request(&format!("http://{}/", server.address));
+    request.extensions_mut().insert(AnswerLimit(1 << 20));
+    assert_eq!(transport().oneshot(request).await.unwrap().body().len(), 1 << 20);
+}
+
 /// Runs into the timeout against a server that begins with `answer`, and waits for the server to
 /// see the end of the connection. The next request must get a connection of its own.
 async fn times_out(answer: &'static [u8]) {

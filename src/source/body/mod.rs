@@ -1,12 +1,13 @@
 //! Bodies of requests: the whole of one, decompressed, of a bounded size.
 
 mod collect;
-mod encoding;
 mod reading;
 
 pub(super) use collect::{collect, discard};
-pub(super) use encoding::{ENCODINGS, Encoding};
 pub(super) use reading::Reading;
+
+use crate::encoding::EncodingError;
+pub(super) use crate::encoding::{ENCODINGS, Encoding};
 
 /// The option that bounds a body, as it is sent and as it is after decompression.
 pub(super) const LIMIT: &str = "max_body_bytes";
@@ -28,17 +29,9 @@ pub(super) enum BodyError {
         "the body is longer than {LIMIT}, {0}, or holds too many records for it; send smaller batches or raise it"
     )]
     TooLarge(usize),
-    /// It is compressed in an unknown way.
-    #[error("Content-Encoding {0:?} is not one of {ENCODINGS}")]
-    Encoding(String),
     /// It cannot be decompressed.
-    #[error("the {encoding} body is damaged: {reason}")]
-    Damaged {
-        /// How it should be compressed.
-        encoding: Encoding,
-        /// What the decompressor said.
-        reason: String,
-    },
+    #[error(transparent)]
+    Encoded(EncodingError),
 }
 
 impl BodyError {
@@ -47,8 +40,17 @@ impl BodyError {
         match self {
             Self::Incomplete(_) => "incomplete_body",
             Self::TooLarge(_) => "body_too_large",
-            Self::Encoding(_) => "content_encoding",
-            Self::Damaged { .. } => "unreadable_body",
+            Self::Encoded(EncodingError::Unknown(_)) => "content_encoding",
+            Self::Encoded(_) => "unreadable_body",
+        }
+    }
+}
+
+impl From<EncodingError> for BodyError {
+    fn from(error: EncodingError) -> Self {
+        match error {
+            EncodingError::TooLong(limit) => Self::TooLarge(limit),
+            error => Self::Encoded(error),
         }
     }
 }

@@ -124,7 +124,7 @@ impl<I: Intake> Source<I> {
                 Err(error) => return Err(Refusal::NoSecret(error)),
             }
         }
-        Ok(Encoding::of(headers)?)
+        Ok(Encoding::of(headers).map_err(BodyError::from)?)
     }
 
     fn report(&self, refusal: &Refusal, peer: Option<Peer>) {
@@ -153,7 +153,7 @@ fn read(
     format: Format,
     limit: usize,
 ) -> Result<(Written, usize), Refusal> {
-    let text = encoding.decode(sent, limit)?;
+    let text = encoding.decode(sent, limit).map_err(BodyError::from)?;
     let room = body::room(limit);
     let records = match format {
         Format::MessagePack => msgpack::records(&text, room),

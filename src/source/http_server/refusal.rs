@@ -7,7 +7,7 @@ use super::{
     super::body::{BodyError, ENCODINGS},
     auth::NoSecret,
 };
-use crate::listen::json_answer;
+use crate::{encoding::EncodingError, listen::json_answer};
 
 /// Why a request is not acknowledged.
 ///
@@ -59,7 +59,7 @@ impl Refusal {
     /// The answer to the sender.
     pub(super) fn answer(&self) -> Response<Full<Bytes>> {
         let (status, hint) = match self {
-            Self::Unreadable(_) | Self::Body(BodyError::Damaged { .. }) => {
+            Self::Unreadable(_) | Self::Body(BodyError::Encoded(EncodingError::Damaged { .. })) => {
                 (StatusCode::BAD_REQUEST, None)
             }
             Self::Method => {
@@ -67,7 +67,7 @@ impl Refusal {
             }
             Self::Body(BodyError::Incomplete(_)) => (StatusCode::REQUEST_TIMEOUT, None),
             Self::Body(BodyError::TooLarge(_)) => (StatusCode::PAYLOAD_TOO_LARGE, None),
-            Self::Body(BodyError::Encoding(_)) => {
+            Self::Body(BodyError::Encoded(_)) => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, Some((header::ACCEPT_ENCODING, ENCODINGS)))
             }
             Self::Unauthorized(challenge) => {

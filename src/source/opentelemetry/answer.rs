@@ -7,6 +7,7 @@ use super::super::{
     body::{BodyError, ENCODINGS},
     protobuf::write,
 };
+use crate::encoding::EncodingError;
 
 /// How an export is written, and the answer to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,9 +64,11 @@ impl Refusal {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::Unreadable(_) | Self::Body(BodyError::Damaged { .. }) => StatusCode::BAD_REQUEST,
+            Self::Unreadable(_) | Self::Body(BodyError::Encoded(EncodingError::Damaged { .. })) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Body(BodyError::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Body(BodyError::Encoding(_)) | Self::MediaType(_) => {
+            Self::Body(BodyError::Encoded(_)) | Self::MediaType(_) => {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE
             }
             Self::Path(_) => StatusCode::NOT_FOUND,
@@ -118,7 +121,7 @@ impl Form {
         let mut answer = self.answer(refusal.status(), body);
         let hint = match refusal {
             Refusal::Method => (header::ALLOW, "POST, GET, HEAD"),
-            Refusal::Body(BodyError::Encoding(_)) => (header::ACCEPT_ENCODING, ENCODINGS),
+            Refusal::Body(BodyError::Encoded(_)) => (header::ACCEPT_ENCODING, ENCODINGS),
             refusal if refusal.is_temporary() => (header::RETRY_AFTER, "1"),
             _ => return answer,
         };

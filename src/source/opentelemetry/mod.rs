@@ -110,7 +110,7 @@ impl<I: Intake> Source<I> {
         }
         let form = form?;
         let (head, incoming) = request.into_parts();
-        let encoding = Encoding::of(&head.headers)?;
+        let encoding = Encoding::of(&head.headers).map_err(BodyError::from)?;
         let (from, limit) = (self.profile_from, self.max_body_bytes);
         let sent = body::collect(incoming, &head.headers, limit).await?;
         let (length, compressed) = (sent.len(), encoding != Encoding::Identity);
@@ -148,7 +148,7 @@ fn read(
     from: ProfileFrom,
     limit: usize,
 ) -> Result<(Written, usize), Refusal> {
-    let body = encoding.decode(sent, limit)?;
+    let body = encoding.decode(sent, limit).map_err(BodyError::from)?;
     let room = body::room(limit);
     let records = match form {
         Form::Protobuf => protobuf::read(&body, from, room),

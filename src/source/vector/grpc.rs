@@ -11,7 +11,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, combinators::WithTrailers};
 
-use super::super::body::{BodyError, Encoding};
+use crate::encoding::{Encoding, EncodingError};
 
 /// What stands before a message: whether it is compressed, and its length in four bytes.
 pub(super) const PREFIX: usize = 5;
@@ -129,7 +129,7 @@ pub(super) fn message(mut body: Bytes, encoding: Encoding, limit: usize) -> Resu
         (0, _) => Ok(body),
         (1, Encoding::Identity) => unreadable("it is compressed, but nothing says how"),
         (1, encoding) => encoding.decode(body, limit).map_err(|error| match error {
-            BodyError::TooLarge(_) => Failure::TooLarge(limit),
+            EncodingError::TooLong(_) => Failure::TooLarge(limit),
             error => Failure::Unreadable(error.to_string()),
         }),
         _ => unreadable("its first byte is neither 0 nor 1"),

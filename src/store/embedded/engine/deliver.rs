@@ -13,9 +13,15 @@ use crate::{
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 
 impl Engine {
-    /// Takes at most `max` profiles off the queue. What this group has changed is left there.
-    pub(in crate::store::embedded) fn claim(&mut self, max: usize) -> Result<Claims, StoreError> {
+    /// Takes at most `max` profiles off the queue, in lots of `lot`. What this group has changed is
+    /// left there.
+    pub(in crate::store::embedded) fn claim(
+        &mut self,
+        max: usize,
+        lot: usize,
+    ) -> Result<Claims, StoreError> {
         let mut claims = Claims::default();
+        let max = if lot > 1 { self.queue.ready().min(max) / lot * lot } else { max };
         while claims.ready.len() < max {
             let Some(id) = self.queue.pop() else { break };
             if self.group.rows.contains_key(&id) {
@@ -52,6 +58,7 @@ impl Engine {
                 known,
             });
         }
+        claims.left = self.queue.ready();
         claims.next_in = self.queue.next_in();
         if self.overflowed && self.scan.is_none() && self.queue.is_worked_off() {
             self.overflowed = false;

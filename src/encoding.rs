@@ -1,3 +1,5 @@
+//! Content codings of HTTP bodies that arrive (RFC 9110 section 8.4).
+
 use std::{
     fmt,
     io::{self, Read},
@@ -7,10 +9,8 @@ use bytes::Bytes;
 use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
 use http::{HeaderMap, header};
 
-use super::BodyError;
-
 /// The encodings, for messages and for `Accept-Encoding`.
-pub(in crate::source) const ENCODINGS: &str = "gzip, zstd, deflate, snappy";
+pub const ENCODINGS: &str = "gzip, zstd, deflate, snappy";
 
 /// The largest window a zstd body may ask for: 128 MiB. RFC 9659 has HTTP bound it at 8 MiB, but
 /// Vector's `level: best` asks for 64 MiB. Only as much of it is used as there is text.
@@ -22,17 +22,41 @@ const SNAPPY_FRAMES: &[u8] = b"\xff\x06\x00\x00sNaPpY";
 
 /// How a body is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::source) enum Encoding {
+pub enum Encoding {
+    /// Not at all.
     Identity,
+    /// gzip (RFC 1952).
     Gzip,
+    /// zstd (RFC 8878).
     Zstd,
+    /// deflate (RFC 1951) in a zlib wrapper.
     Deflate,
+    /// Snappy, one block or framed.
     Snappy,
+}
+
+/// Why a body cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodingError {
+    /// It is compressed in an unknown way.
+    #[error("Content-Encoding {0:?} is not one of {ENCODINGS}")]
+    Unknown(String),
+    /// It is not what `Content-Encoding` says, or not whole.
+    #[error("the {encoding} body is damaged: {reason}")]
+    Damaged {
+        /// How it should be compressed.
+        encoding: Encoding,
+        /// What the decompressor said.
+        reason: String,
+    },
+    /// It is longer than the limit once it is decompressed.
+    #[error("the body is longer than {0} bytes")]
+    TooLong(usize),
 }
 
 impl Encoding {
     /// Reads `Content-Encoding`.
-    pub(in crate::source) fn of(headers: &HeaderMap) -> Result<Self, BodyError> {
+    pub fn of(headers: &HeaderMap) -> Result<Self, EncodingError> {
         let Some(value) = headers.get(header::CONTENT_ENCODING) else {
             return Ok(Self::Identity);
         };
@@ -43,12 +67,12 @@ impl Encoding {
             "zstd" => Ok(Self::Zstd),
             "deflate" | "zlib" => Ok(Self::Deflate),
             "snappy" | "x-snappy-framed" => Ok(Self::Snappy),
-            _ => Err(BodyError::Encoding(name)),
+            _ => Err(EncodingError::Unknown(name)),
         }
     }
 
     /// Decompresses a body to at most `limit` bytes.
-    pub(in crate::source) fn decode(self, sent: Bytes, limit: usize) -> Result<Bytes, BodyError> {
+    pub fn decode(self, sent: Bytes, limit: usize) -> Result<Bytes, EncodingError> {
         let damaged = |error: io::Error| self.damaged(&error);
         match self {
             Self::Identity => Ok(sent),
@@ -67,7 +91,7 @@ impl Encoding {
             Self::Snappy => {
                 let damaged = |error: snap::Error| self.damaged(&error);
                 if snap::raw::decompress_len(&sent).map_err(damaged)? > limit {
-                    return Err(BodyError::TooLarge(limit));
+                    return Err(EncodingError::TooLong(limit));
                 }
                 let text = snap::raw::Decoder::new().decompress_vec(&sent).map_err(damaged)?;
                 Ok(text.into())
@@ -75,19 +99,19 @@ impl Encoding {
         }
     }
 
-    fn read(self, reader: impl Read, limit: usize) -> Result<Bytes, BodyError> {
+    fn read(self, reader: impl Read, limit: usize) -> Result<Bytes, EncodingError> {
         let mut text = Vec::new();
         // One byte more than allowed tells a longer body from one of just that length.
         let bound = (limit as u64).saturating_add(1);
         reader.take(bound).read_to_end(&mut text).map_err(|error| self.damaged(&error))?;
         if text.len() > limit {
-            return Err(BodyError::TooLarge(limit));
+            return Err(EncodingError::TooLong(limit));
         }
         Ok(text.into())
     }
 
-    fn damaged(self, error: &impl ToString) -> BodyError {
-        BodyError::Damaged { encoding: self, reason: error.to_string() }
+    fn damaged(self, error: &impl ToString) -> EncodingError {
+        EncodingError::Damaged { encoding: self, reason: error.to_string() }
     }
 }
 
@@ -124,9 +148,12 @@ mod tests {
         for body in [block, frames.into_inner().unwrap()] {
             assert_eq!(Encoding::Snappy.decode(body.clone().into(), 800), Ok(text.clone().into()));
             let over = Encoding::Snappy.decode(body.clone().into(), 799);
-            assert_eq!(over, Err(BodyError::TooLarge(799)));
+            assert_eq!(over, Err(EncodingError::TooLong(799)));
             let cut = Bytes::from(body).split_to(20);
-            assert!(matches!(Encoding::Snappy.decode(cut, 800), Err(BodyError::Damaged { .. })));
+            assert!(matches!(
+                Encoding::Snappy.decode(cut, 800),
+                Err(EncodingError::Damaged { .. })
+            ));
         }
     }
 
@@ -134,7 +161,7 @@ mod tests {
     fn the_length_that_a_block_announces_is_not_believed() {
         let announced = Bytes::from_static(b"\xff\xff\xff\xff\x0f\x00");
         let refused = Encoding::Snappy.decode(announced, 1 << 20);
-        assert_eq!(refused, Err(BodyError::TooLarge(1 << 20)));
+        assert_eq!(refused, Err(EncodingError::TooLong(1 << 20)));
     }
 
     #[test]

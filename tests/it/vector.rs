@@ -275,3 +275,25 @@ fn certify(site: &Site) {
     site.write("server.pem", &params.signed_by(&key, &issuer).unwrap().pem());
     site.write("server.key", &key.serialize_pem());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn very_many_bombs_at_once_take_the_memory_of_a_few() {
+    const BOMB: usize = 4 << 20;
+    let place = Place::with(Site::new(), ", max_message_bytes: 5000000", MAPPING).await;
+    let process = place.listen();
+    let client = VectorClient::new(place.address).compressed(CompressionEncoding::Zstd);
+    let text = vec![b'x'; BOMB];
+    let calls = (0..40).map(|_| {
+        let event = log([("text".to_owned(), Kind::RawBytes(text.clone()).into())]);
+        let client = client.clone();
+        async move { client.push(vec![event]).await }
+    });
+    for answered in join_all(calls).await {
+        answered.unwrap();
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: usize = peak.trim().strip_suffix(" kB").unwrap().parse().unwrap();
+    assert!(peak * 1024 < 40 * BOMB, "{peak} kB");
+    stop(process);
+}

@@ -1,8 +1,10 @@
 //! Bodies of requests: the whole of one, decompressed, of a bounded size.
 
 mod collect;
+mod reading;
 
 pub(super) use collect::{collect, discard};
+pub(super) use reading::Reading;
 
 use crate::encoding::EncodingError;
 pub(super) use crate::encoding::{ENCODINGS, Encoding};

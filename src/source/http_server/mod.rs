@@ -18,14 +18,13 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 pub use self::auth::SenderAuth;
 use self::{auth::Guard, refusal::Refusal, split::Format};
 use super::{
     Feed,
-    body::{self, BodyError, Encoding},
+    body::{self, BodyError, Encoding, Reading},
     json::{Unread, Written},
 };
 use crate::{
@@ -40,9 +39,6 @@ pub const PROTOCOLS: &[&[u8]] = &[b"http/1.1"];
 /// How long a connection may be idle: longer than senders keep theirs (Vector 90 s), so that it is
 /// the sender who closes and no request meets a connection that is just being closed.
 const IDLE: Duration = Duration::from_mins(2);
-
-/// Bodies of this size are read elsewhere than on the threads that serve connections.
-const LARGE: usize = 256 * 1024;
 
 /// What a source takes, and from whom.
 #[derive(Clone, Debug)]
@@ -61,8 +57,13 @@ pub async fn serve<I: Intake>(
     stop: CancellationToken,
 ) {
     let Settings { max_body_bytes, auth } = settings;
-    let (guard, throttle) = (auth.map(Guard::new), Throttle::default());
-    let source = Arc::new(Source { feed, max_body_bytes, guard, throttle });
+    let source = Arc::new(Source {
+        feed,
+        max_body_bytes,
+        guard: auth.map(Guard::new),
+        reading: Reading::default(),
+        throttle: Throttle::default(),
+    });
     listen::serve(listener, Some(IDLE), stop, move |request| {
         let source = source.clone();
         async move { Ok(source.answer(request).await) }
@@ -74,6 +75,7 @@ struct Source<I> {
     feed: Feed<I>,
     max_body_bytes: usize,
     guard: Option<Guard>,
+    reading: Reading,
     throttle: Throttle,
 }
 
@@ -103,13 +105,10 @@ impl<I: Intake> Source<I> {
         };
         let (format, limit) = (Format::of(&head.headers), self.max_body_bytes);
         let sent = body::collect(incoming, &head.headers, limit).await?;
-        let (written, bytes) = if encoding == Encoding::Identity && sent.len() < LARGE {
-            read(sent, encoding, format, limit)?
-        } else {
-            spawn_blocking(move || read(sent, encoding, format, limit))
-                .await
-                .map_err(|error| Refusal::Unavailable(format!("cannot read the body: {error}")))??
-        };
+        let (length, compressed) = (sent.len(), encoding != Encoding::Identity);
+        let read = move || read(sent, encoding, format, limit);
+        let read = self.reading.read(length, compressed, read).await;
+        let (written, bytes, _turn) = read.map_err(Refusal::Unavailable)??;
         self.feed.note(&written, &self.throttle);
         let batch = self.feed.batch(written.records, bytes);
         let taken = self.feed.intake.take(batch).await;

@@ -335,8 +335,7 @@ async fn a_port_in_use_is_said_clearly() {
 async fn senders_without_the_right_credentials_are_refused_and_told_how() {
     let auth = SenderAuth::Bearer { token: crate::secret::Secret::Text("t0ken".into()) };
     let mut source = start_with(Some(auth)).await;
-    // More than the buffers of both sockets hold: the sender reads the answer all the same.
-    let answer = source.send("POST", &[], vec![b' '; 16 << 20]).await;
+    let answer = source.post("{}").await;
     assert_eq!(answer.status, 401);
     assert_eq!(answer.headers["www-authenticate"], "Bearer realm=\"profile-http\"");
     let answer = source.send("POST", &[("authorization", "Bearer other")], "{}").await;
@@ -347,6 +346,21 @@ async fn senders_without_the_right_credentials_are_refused_and_told_how() {
     assert_eq!(answer.status, 200);
     assert_eq!(source.send("HEAD", &[], "").await.status, 200, "health checks need none");
     assert_eq!(source.feed.metrics.errors("authentication", "receiving").get(), 2);
+}
+
+#[tokio::test]
+async fn a_sender_without_credentials_can_write_its_body_to_the_end_and_reads_why() {
+    let auth = SenderAuth::Bearer { token: crate::secret::Secret::Text("t0ken".into()) };
+    let source = start_with(Some(auth)).await;
+    let mut stream = TcpStream::connect(source.address).await.unwrap();
+    // More than the buffers of both sockets hold.
+    let length = 32 * 1024 * 1024;
+    let head = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b' '; length]).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 401");
 }
 
 #[tokio::test]

@@ -17,13 +17,12 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use self::answer::{Form, Refusal};
 use super::{
     Feed,
-    body::{self, BodyError, Encoding},
+    body::{self, BodyError, Encoding, Reading},
     json::{Unread, Written},
 };
 use crate::{
@@ -38,9 +37,6 @@ pub const PROTOCOLS: &[&[u8]] = &[b"http/1.1"];
 /// How long a connection may be idle: longer than senders keep theirs, so that it is the sender
 /// who closes (the Collector after 90 s).
 const IDLE: Duration = Duration::from_mins(2);
-
-/// Bodies of this size are read elsewhere than on the threads that serve connections.
-const LARGE: usize = 256 * 1024;
 
 /// Which part of a log record is the profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +57,13 @@ pub async fn serve<I: Intake>(
     max_body_bytes: usize,
     stop: CancellationToken,
 ) {
-    let throttle = Throttle::default();
-    let source = Arc::new(Source { feed, profile_from, max_body_bytes, throttle });
+    let source = Arc::new(Source {
+        feed,
+        profile_from,
+        max_body_bytes,
+        reading: Reading::default(),
+        throttle: Throttle::default(),
+    });
     listen::serve(listener, Some(IDLE), stop, move |request| {
         let source = source.clone();
         async move { Ok(source.answer(request).await) }
@@ -74,6 +75,7 @@ struct Source<I> {
     feed: Feed<I>,
     profile_from: ProfileFrom,
     max_body_bytes: usize,
+    reading: Reading,
     throttle: Throttle,
 }
 
@@ -111,13 +113,10 @@ impl<I: Intake> Source<I> {
         let encoding = Encoding::of(&head.headers).map_err(BodyError::from)?;
         let (from, limit) = (self.profile_from, self.max_body_bytes);
         let sent = body::collect(incoming, &head.headers, limit).await?;
-        let (written, bytes) = if encoding == Encoding::Identity && sent.len() < LARGE {
-            read(sent, encoding, form, from, limit)?
-        } else {
-            spawn_blocking(move || read(sent, encoding, form, from, limit))
-                .await
-                .map_err(|error| Refusal::Unavailable(format!("cannot read the body: {error}")))??
-        };
+        let (length, compressed) = (sent.len(), encoding != Encoding::Identity);
+        let read = move || read(sent, encoding, form, from, limit);
+        let read = self.reading.read(length, compressed, read).await;
+        let (written, bytes, _turn) = read.map_err(Refusal::Unavailable)??;
         self.feed.note(&written, &self.throttle);
         let batch = self.feed.batch(written.records, bytes);
         let taken = self.feed.intake.take(batch).await;

@@ -16,13 +16,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Request;
 use hyper::body::Incoming;
-use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use self::grpc::{Answer, Failure, PREFIX};
 use super::{
     Feed,
-    body::{self, BodyError, Encoding},
+    body::{self, BodyError, Encoding, Reading},
     json::{Unread, Written},
 };
 use crate::{
@@ -33,9 +32,6 @@ use crate::{
 
 /// What is spoken inside TLS (ALPN).
 pub const PROTOCOLS: &[&[u8]] = &[b"h2"];
-
-/// Messages of this size are read elsewhere than on the threads that serve connections.
-const LARGE: usize = 256 * 1024;
 
 /// `HealthCheckResponse` with the status `SERVING`, which is 0 and therefore not written.
 const VECTOR_SERVES: &[u8] = b"";
@@ -51,7 +47,12 @@ pub async fn serve<I: Intake>(
     max_message_bytes: usize,
     stop: CancellationToken,
 ) {
-    let source = Arc::new(Source { feed, max_message_bytes, throttle: Throttle::default() });
+    let source = Arc::new(Source {
+        feed,
+        max_message_bytes,
+        reading: Reading::default(),
+        throttle: Throttle::default(),
+    });
     listen::serve_http2(listener, stop, move |request| {
         let source = source.clone();
         async move { source.answer(request).await }
@@ -62,16 +63,8 @@ pub async fn serve<I: Intake>(
 struct Source<I> {
     feed: Feed<I>,
     max_message_bytes: usize,
+    reading: Reading,
     throttle: Throttle,
-}
-
-/// What a message held.
-struct Events {
-    written: Written,
-    /// Events that are no log events.
-    others: u64,
-    /// The size of the message.
-    bytes: usize,
 }
 
 impl<I: Intake> Source<I> {
@@ -101,14 +94,10 @@ impl<I: Intake> Source<I> {
             BodyError::TooLarge(_) => Failure::TooLarge(limit),
             error => unavailable(error.error_type(), &error),
         })?;
-        let Events { written, others, bytes } =
-            if encoding == Encoding::Identity && sent.len() < LARGE {
-                read(sent, encoding, limit)?
-            } else {
-                spawn_blocking(move || read(sent, encoding, limit))
-                    .await
-                    .map_err(|error| unavailable("unavailable", &error))??
-            };
+        let (length, compressed) = (sent.len(), encoding != Encoding::Identity);
+        let read = self.reading.read(length, compressed, move || read(sent, encoding, limit)).await;
+        let ((written, others), bytes, _turn) =
+            read.map_err(|reason| unavailable("unavailable", &reason))??;
         self.note(&written, others);
         let batch = self.feed.batch(written.records, bytes);
         let taken = self.feed.intake.take(batch).await;
@@ -154,14 +143,15 @@ impl<I: Intake> Source<I> {
     }
 }
 
-fn read(sent: Bytes, encoding: Encoding, limit: usize) -> Result<Events, Failure> {
+/// The log events of a message and how many others there are, and the size of the message.
+fn read(sent: Bytes, encoding: Encoding, limit: usize) -> Result<((Written, u64), usize), Failure> {
     let message = grpc::message(sent, encoding, limit)?;
     let records = event::read(&message, body::room(limit)).map_err(|unread| match unread {
         Unread::Malformed(reason) => Failure::Unreadable(reason),
         Unread::Full => Failure::TooLarge(limit),
     })?;
     let others = records.others();
-    Ok(Events { written: records.finish(), others, bytes: message.len() })
+    Ok(((records.finish(), others), message.len()))
 }
 
 fn unavailable(error_type: &'static str, reason: &impl ToString) -> Failure {

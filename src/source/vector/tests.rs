@@ -238,15 +238,22 @@ async fn calls_on_one_connection_are_answered_each_when_it_is_committed() {
     let commits = source.intake.commits.clone();
     let messages = ["x", "y", "z"].map(log);
     let calls = futures_util::future::join_all(messages.iter().map(|log| source.push(log)));
-    let committing = async {
-        // All of them are under way before the first is committed.
+    let mut calls = std::pin::pin!(calls);
+    // All of them are under way before the first is committed, and what can happen does.
+    let under_way = async {
         for _ in 0..3 {
             arrived.recv().await.unwrap();
         }
-        commits.add_permits(3);
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
     };
-    let (outcomes, ()) = tokio::join!(calls, committing);
-    assert!(outcomes.iter().all(|outcome| outcome.status == "0"));
+    tokio::select! {
+        outcomes = &mut calls => panic!("answered before the commit: {outcomes:?}"),
+        () = under_way => {}
+    }
+    commits.add_permits(3);
+    assert!(calls.await.iter().all(|outcome| outcome.status == "0"));
 }
 
 #[tokio::test]

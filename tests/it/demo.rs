@@ -56,7 +56,8 @@ async fn the_endpoint_prints_each_profile_as_a_line_and_ends_with_a_summary() {
         .by_ref()
         .find_map(|line| line.trim().strip_prefix("http_endpoint: http://").map(str::to_owned));
     let address = url.unwrap().split('/').next().unwrap().parse().unwrap();
-    let (status, _) = Sender::new(address).post("{\n\"a\": 1\n}").await.unwrap();
+    let json = [("content-type", "application/json")];
+    let (status, _) = Sender::new(address).post_as(&json, "{\n\"a\": 1\n}").await.unwrap();
     assert_eq!(status, 200);
 
     let mut printed = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);

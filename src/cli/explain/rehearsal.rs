@@ -48,6 +48,16 @@ pub(super) struct Rehearsal {
     _dir: TempDir,
 }
 
+/// What was delivered.
+struct Delivered {
+    /// The profile JSON.
+    export: Bytes,
+    /// The body that carries it, before the stack may have compressed it.
+    body: Bytes,
+    /// The request as it came out of the stack.
+    request: Request<Bytes>,
+}
+
 impl Rehearsal {
     pub(super) fn new(sink: &SinkPlan) -> Result<Self, Failure> {
         let dir = tempfile::Builder::new().prefix("profile-http-explain-").tempdir();
@@ -141,12 +151,12 @@ impl Rehearsal {
         let mut body = former.and_then(|former| former.body.clone());
         if let Verdict::Changed(triggers) = verdict {
             match self.deliver().await? {
-                Ok((request, sent)) => {
+                Ok(Delivered { export, body: framed, request }) => {
                     if let Some(former) = self.former.get(&projected.id) {
-                        explanation.changes.name(triggers, &mapping, former, &record.json, &sent);
+                        explanation.changes.name(triggers, &mapping, former, &record.json, &export);
                     }
-                    explanation.request = Some(self.shown(&request, &sent)?);
-                    body = Some(sent);
+                    explanation.request = Some(self.shown(&request, &framed)?);
+                    body = Some(export);
                 }
                 Err(unrenderable) => explanation.unrenderable = Some(unrenderable.to_string()),
             }
@@ -179,17 +189,18 @@ impl Rehearsal {
         Ok(verdicts.pop().expect("each update gets a verdict"))
     }
 
-    /// Sends what is due through the stack. Returns the request as it came out of it and the
-    /// profile JSON that it carries, in whatever form.
-    async fn deliver(&mut self) -> Result<Result<(Request<Bytes>, Bytes), ExportError>, Failure> {
+    /// Sends what is due through the stack.
+    async fn deliver(&mut self) -> Result<Result<Delivered, ExportError>, Failure> {
         let claims = self.store.claim(1).await.map_err(|error| failed(&error))?;
         let [claim @ Claim { id, version, confirmed, known, .. }] = &claims.ready[..] else {
             return Err(Failure::of("what has changed is not due; this is a fault of the program"));
         };
         let export = self.exporter.export(known, *version, *confirmed);
+        let mut body = Bytes::new();
         let outcome = match &export {
             Ok(export) => {
                 let request = self.exporter.request(std::iter::once(export), &Trail::default());
+                body = request.body().clone();
                 self.stack.clone().oneshot(request).await.map_err(Failure::of)?;
                 Outcome::Delivered
             }
@@ -202,7 +213,8 @@ impl Rehearsal {
         self.store.settle(vec![settled]).await.map_err(|error| failed(&error))?;
         Ok(export.map(|export| {
             let request = self.sent.try_recv();
-            (request.expect("what was delivered has come out of the stack"), export.body)
+            let request = request.expect("what was delivered has come out of the stack");
+            Delivered { export: export.body, body, request }
         }))
     }
 

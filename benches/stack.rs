@@ -11,15 +11,17 @@ use std::{
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use profile_http::{
+    clock::Clock,
     delivery::{
-        AttemptError, AuthSettings, BackoffSettings, Classes, DeliverySettings, Gate,
-        IdempotencyKey, ProfileVersion, RateLimitSettings, RateLimiter, RequestSettings,
-        TlsSettings, Trail, attempt::AttemptLayer, auth::AuthLayer, compose,
+        AttemptError, AuthSettings, BackoffSettings, Classes, Coding, ConcurrencyLimit,
+        ConcurrencySettings, DeliverySettings, Gate, Http2, IdempotencyKey, ProfileVersion,
+        RateLimitSettings, RateLimiter, RequestSettings, Secret, SigningSettings, TlsSettings,
+        Trail, attempt::AttemptLayer, auth::AuthLayer, compose, compress::CompressLayer,
         concurrency::ConcurrencyLayer, deadline::DeadlineLayer, gate::GateLayer,
         headers::HeadersLayer, observe::ObserveLayer, rate_limit::RateLimitLayer,
-        retry::RetryLayer, timeout::TimeoutLayer,
+        retry::RetryLayer, sign::SignLayer, timeout::TimeoutLayer,
     },
     telemetry::Component,
 };
@@ -56,16 +58,21 @@ fn settings() -> DeliverySettings {
     headers.insert("x-tenant", HeaderValue::from_static("acme"));
     headers.insert("x-source", HeaderValue::from_static("cdp"));
     DeliverySettings {
-        endpoint: "http://endpoint.example/profiles".parse().unwrap_or_default(),
+        endpoint: Uri::from_static("http://endpoint.example/profiles").into(),
         method: Method::POST,
         headers,
+        header_templates: Vec::new(),
         auth: AuthSettings::None,
+        signing: None,
         request: RequestSettings {
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
+            http2: Http2::default(),
+            proxy: None,
             deadline: Duration::from_secs(30),
-            concurrency: 64,
+            concurrency: ConcurrencySettings::Fixed(64),
             rate_limit: Some(pace()),
+            honour_rate_limit_headers: true,
             retry: BackoffSettings {
                 attempts: 3,
                 initial: Duration::from_millis(200),
@@ -73,6 +80,7 @@ fn settings() -> DeliverySettings {
             },
             retry_after_max: Duration::from_mins(5),
             classes: Classes::default(),
+            compression: None,
         },
         tls: TlsSettings::default(),
     }
@@ -82,7 +90,7 @@ fn settings() -> DeliverySettings {
 fn request(settings: &DeliverySettings, body: &Bytes) -> Request<Bytes> {
     let mut request = Request::new(body.clone());
     *request.method_mut() = settings.method.clone();
-    *request.uri_mut() = settings.endpoint.clone();
+    *request.uri_mut() = settings.endpoint.origin().clone();
     let extensions = request.extensions_mut();
     extensions.insert(Trail::default());
     extensions.insert(IdempotencyKey(0x1234_5678));
@@ -131,7 +139,14 @@ fn stack(c: &mut Criterion) {
     let gate = Gate::new(request.retry_after_max, Arc::clone(&component));
     let limiter = RateLimiter::new(pace());
     let classes = Classes::default();
+    let adaptive = ConcurrencySettings::Adaptive { max: 200 };
+    let adaptive = ConcurrencyLimit::new(adaptive, &component);
+    let fixed = ConcurrencyLimit::new(request.concurrency, &component);
     let attempt = AttemptLayer::new(Arc::clone(&component));
+    let reporting = attempt.clone().reporting_to(adaptive.clone(), classes.clone());
+    let learning = RateLimitLayer::new(RateLimiter::unlimited())
+        .learning(classes.clone(), &component)
+        .heeding_headers(request.retry_after_max);
     let retry = RetryLayer::new(request.retry, classes.clone(), Arc::clone(&component));
 
     measure(c, "nothing", &NoOp);
@@ -142,14 +157,29 @@ fn stack(c: &mut Criterion) {
     let whole = compose(&settings, &gate, &component, auth, NoOp).service;
     measure(c, "stack", &whole);
     measure(c, "observe", &ObserveLayer::new(Arc::clone(&component)).layer(NoOp));
+    for (name, coding) in [("compress gzip", Coding::Gzip), ("compress zstd", Coding::Zstd)] {
+        measure(c, name, &CompressLayer::new(coding).layer(NoOp));
+    }
     measure(c, "deadline", &DeadlineLayer::new(request.deadline).layer(NoOp));
     measure(c, "retry", &retry.layer(NoOp));
-    measure(c, "concurrency", &ConcurrencyLayer::new(request.concurrency).layer(NoOp));
+    measure(c, "concurrency", &ConcurrencyLayer::new(fixed).layer(NoOp));
+    measure(c, "concurrency, adaptive", &ConcurrencyLayer::new(adaptive).layer(NoOp));
     measure(c, "rate_limit", &RateLimitLayer::new(limiter).layer(NoOp));
+    measure(c, "rate_limit, learning", &learning.layer(NoOp));
     measure(c, "gate", &GateLayer::new(&gate, classes).layer(NoOp));
     measure(c, "timeout", &TimeoutLayer::new(request.timeout).layer(NoOp));
     measure(c, "headers", &HeadersLayer::new(settings.headers.clone()).layer(NoOp));
+    let key = "whsec_ZXhhbXBsZS1zZWNyZXQtbm90LWZvci11c2U=";
+    let secret = || Secret::Text(key.into());
+    let seed = || Secret::Text(format!("{}=", "A".repeat(43)).into());
+    for (name, secrets, ed25519_key) in
+        [("sign v1", vec![secret()], None), ("sign v1a", vec![], Some(seed()))]
+    {
+        let layer = SignLayer::new(SigningSettings { secrets, ed25519_key }, Clock::system());
+        measure(c, name, &layer.layer(NoOp));
+    }
     measure(c, "attempt", &attempt.layer(NoOp));
+    measure(c, "attempt, reported", &reporting.layer(NoOp));
 }
 
 criterion_group!(benches, stack);

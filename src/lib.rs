@@ -18,9 +18,12 @@ pub mod store; // the latest state of each profile and the version that was conf
 pub mod dispatch; // claims what is due, delivers it, settles what became of it
 pub mod delivery; // the Tower stack, layer by layer, and the classes of answers
 pub mod endpoint; // the wire: hyper client and TLS
+pub mod console; // the admin API of a running process
 pub mod run; // wires all of it, and brings it to an end
+pub mod secret; // secrets: their text or the file that holds it
 pub mod telemetry; // logs and metrics
 pub mod clock; // wall-clock time, replaceable in tests
-pub mod listen; // HTTP/1.1 connections, for the HTTP source and the local endpoint
+pub mod encoding; // compressed bodies that arrive
+pub mod listen; // addresses, TLS and HTTP/1.1 connections, for what listens
 pub mod local_endpoint; // a third-party endpoint on this machine, to try and test things against
 pub mod sample; // sample profiles, for the demo, tests and benches

@@ -1,5 +1,6 @@
 //! Wires sources to sinks, runs them, and brings them to an end.
 
+mod api;
 mod error;
 mod gauges;
 mod sinks;
@@ -8,7 +9,6 @@ use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::try_join_all;
 use tokio::{
-    net::TcpListener,
     task::JoinSet,
     time::{Instant, sleep_until, timeout_at},
 };
@@ -21,10 +21,11 @@ use crate::{
     clock::Clock,
     config::{Plan, SourceKind, SourcePlan},
     dispatch::Phase,
+    listen::{self, ListenError, Listener},
     record::{Ack, Batch, Intake, Unavailable},
     sink::Sink,
-    source::{Feed, http_server, stdin},
-    telemetry::Metrics,
+    source::{Feed, fluent, http_server, opentelemetry, stdin, vector},
+    telemetry::{Component, Metrics},
 };
 
 /// How a run ends.
@@ -58,21 +59,32 @@ pub enum Ended {
 /// Nothing is started before all of it can be: stores are opened and addresses bound first. What
 /// happens is counted in `metrics`, which may be read meanwhile.
 pub async fn run(
-    plan: Plan,
+    mut plan: Plan,
     limits: Limits,
     metrics: &Metrics,
     stop: impl Future<Output = ()>,
 ) -> Result<Ended, RunError> {
     let clock = Clock::system();
-    let listeners = listen(&plan.sources).await?;
+    let mut bound = Vec::with_capacity(plan.sources.len());
+    for source in std::mem::take(&mut plan.sources) {
+        let metrics = metrics.component(&source.name, "source", source.kind.name());
+        let listener = listen(&source, &metrics).await?;
+        bound.push((source, metrics, listener));
+    }
+    let api_listener = match &plan.api {
+        Some(api) => Some((api::bind(api).await?, api)),
+        None => None,
+    };
     let mut running = start(&plan, metrics, &clock)?;
 
     let stopping = CancellationToken::new();
+    let api = api_listener
+        .map(|(listener, api)| api::start(listener, api, &running, metrics, &clock, &stopping))
+        .transpose()?;
     let mut sources = JoinSet::new();
-    for (source, listener) in plan.sources.into_iter().zip(listeners) {
+    for (source, metrics, listener) in bound {
         let intake = Router::new(running.iter().filter_map(|sink| sink.takes_from(&source.name)));
         let name = source.name.as_str().into();
-        let metrics = metrics.component(&source.name, "source", source.kind.name());
         if let Some(listener) = &listener {
             let address = listener.local_addr().map_err(RunError::Address)?;
             tracing::info!(source = source.name, %address, "listening");
@@ -98,6 +110,9 @@ pub async fn run(
     } else {
         drain(&mut running, limits, stop).await?
     };
+    if let Some(api) = api {
+        api.close().await;
+    }
     for sink in running {
         sink.close().await?;
     }
@@ -141,34 +156,54 @@ async fn drain(
     Ok(if stopped { Ended::Stopped { waiting } } else { Ended::DrainLimit { waiting } })
 }
 
-/// Binds the address of each source that has one.
-async fn listen(sources: &[SourcePlan]) -> Result<Vec<Option<TcpListener>>, RunError> {
-    let mut listeners = Vec::with_capacity(sources.len());
-    for source in sources {
-        listeners.push(match &source.kind {
-            SourceKind::Stdin { .. } => None,
-            SourceKind::HttpServer { address, .. } => {
-                let bound = http_server::bind(*address).await;
-                let name = source.name.clone();
-                Some(bound.map_err(|error| RunError::Listen { name, error })?)
-            }
-        });
-    }
-    Ok(listeners)
+/// Binds the address of a source that has one.
+async fn listen(
+    source: &SourcePlan,
+    metrics: &Arc<Component>,
+) -> Result<Option<Listener>, RunError> {
+    let (at, protocols) = match &source.kind {
+        SourceKind::Stdin { .. } => return Ok(None),
+        SourceKind::HttpServer { listen, .. } => (listen, http_server::PROTOCOLS),
+        // The forward protocol has no name there.
+        SourceKind::Fluent { listen, .. } => (listen, &[][..]),
+        SourceKind::Vector { listen, .. } => (listen, vector::PROTOCOLS),
+        SourceKind::OpenTelemetry { listen, .. } => (listen, opentelemetry::PROTOCOLS),
+    };
+    let listener = async {
+        let listener = listen::bind(at.address).await?;
+        Ok(match at.tls.clone() {
+            Some(files) => listener.with_tls(files, protocols, metrics.clone())?,
+            None => listener,
+        })
+    };
+    listener
+        .await
+        .map(Some)
+        .map_err(|error: ListenError| RunError::Listen { name: source.name.clone(), error })
 }
 
 async fn serve(
     source: SourcePlan,
-    listener: Option<TcpListener>,
+    listener: Option<Listener>,
     feed: Feed<Router>,
     stop: CancellationToken,
 ) -> Result<(), RunError> {
     match (source.kind, listener) {
         (SourceKind::Stdin { max_line_bytes }, _) => stdin::run(feed, max_line_bytes, stop).await?,
-        (SourceKind::HttpServer { max_body_bytes, .. }, Some(listener)) => {
-            http_server::serve(listener, feed, max_body_bytes, stop).await;
+        (SourceKind::HttpServer { settings, .. }, Some(listener)) => {
+            http_server::serve(listener, feed, settings, stop).await;
         }
-        (SourceKind::HttpServer { .. }, None) => {}
+        (SourceKind::Fluent { settings, .. }, Some(listener)) => {
+            fluent::serve(listener, feed, settings, stop).await;
+        }
+        (SourceKind::Vector { max_message_bytes, .. }, Some(listener)) => {
+            vector::serve(listener, feed, max_message_bytes, stop).await;
+        }
+        (SourceKind::OpenTelemetry { profile_from, max_body_bytes, .. }, Some(listener)) => {
+            opentelemetry::serve(listener, feed, profile_from, max_body_bytes, stop).await;
+        }
+        // Each of these has been bound.
+        (_, None) => {}
     }
     Ok(())
 }

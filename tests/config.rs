@@ -47,7 +47,9 @@ fn stdout(output: &Output) -> String {
 
 fn examples() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config-examples");
-    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    // The folders in it hold configurations of other programs.
+    entries.filter(|path| path.is_file()).collect()
 }
 
 fn smallest() -> String {
@@ -96,7 +98,7 @@ fn the_summary_says_what_goes_where() {
     let output = Workplace::new().run(&["validate", path.to_str().unwrap()], &[]);
     let summary = stdout(&output);
     for part in [
-        "source from_http: http://127.0.0.1:8080",
+        "source from_http: HTTP at 127.0.0.1:8080",
         "sink acme_crm, from from_http",
         "POST http://127.0.0.1:8089/profiles with OAuth2 client credentials",
         "key identityMap.crmid",
@@ -164,6 +166,49 @@ fn an_unreadable_ca_file_is_named() {
 fn a_ca_file_without_certificates_is_an_error() {
     let complaint = complaint("    profile:", "    tls: { ca_file: c.yaml }\n    profile:");
     assert!(complaint.contains("there is no certificate in the CA file c.yaml"), "{complaint}");
+}
+
+/// What `validate` says of a source that listens with these options of `tls`.
+fn complaint_of_listener(tls: &str) -> String {
+    let source = format!("type: http_server\n    address: 127.0.0.1:0\n    tls: {{ {tls} }}");
+    complaint("type: stdin", &source)
+}
+
+#[test]
+fn a_certificate_of_a_source_that_is_not_there_is_named() {
+    let complaint = complaint_of_listener("crt_file: /no/server.crt, key_file: /no/server.key");
+    assert!(complaint.contains("cannot read /no/server.crt: No such file"), "{complaint}");
+    assert!(complaint.contains("help: name a file in PEM form"), "{complaint}");
+}
+
+#[test]
+fn tls_options_of_a_source_that_need_each_other_are_asked_for() {
+    for (given, wanted) in [
+        ("crt_file: a", "`tls` of source `from_stdin` has no `key_file`"),
+        ("crt_file: a, key_file: b, verify_client: true", "name the authorities"),
+        ("crt_file: a, key_file: b, ca_file: c", "not used without `verify_client: true`"),
+    ] {
+        let complaint = complaint_of_listener(given);
+        assert!(complaint.contains(wanted), "{complaint}");
+    }
+}
+
+#[test]
+fn senders_of_a_source_prove_themselves_with_all_it_takes() {
+    for (given, wanted) in [
+        ("token: a", "has no `strategy`"),
+        ("strategy: bearer", "has no `token`"),
+        ("strategy: basic, user: a", "has no `password`"),
+        ("strategy: basic, user: 'a:b', password: c", "a colon in it"),
+        ("strategy: basic, user: a, password: ''", "`password` is empty"),
+        ("strategy: basic, user: a, password: b, token: c", "unknown option `token`"),
+        ("strategy: oauth2", "must be `basic` or `bearer`"),
+    ] {
+        let source =
+            format!("type: http_server\n    address: 127.0.0.1:0\n    auth: {{ {given} }}");
+        let complaint = complaint("type: stdin", &source);
+        assert!(complaint.contains(wanted), "{complaint}");
+    }
 }
 
 #[test]

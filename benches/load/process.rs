@@ -84,7 +84,7 @@ impl Sink {
         let dir = tempfile::tempdir().expect("a directory");
         let config = dir.path().join("load.yaml");
         let text = format!(
-            "data_dir: {}\nsources:\n  in: {{ type: http_server, address: '{address}' }}\n\
+            "data_dir: {}\napi: {{ enabled: false }}\nsources:\n  in: {{ type: http_server, address: '{address}' }}\n\
              sinks:\n  load:\n    type: profile_http\n    inputs: [in]\n    \
              http_endpoint: http://{}/profiles\n{options}",
             dir.path().join("data").display(),

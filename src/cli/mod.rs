@@ -1,10 +1,15 @@
 //! The commands, one file each.
 
+mod api;
+mod check;
+mod dead_letters;
 mod demo;
 mod endpoint;
 mod explain;
 mod failure;
 mod run;
+mod status;
+mod table;
 mod validate;
 
 use std::{
@@ -16,7 +21,7 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 pub(crate) use failure::Failure;
 use profile_http::{
-    config::{self, ConfigErrors, Env, Plan, SinkPlan},
+    config::{self, ConfigErrors, Env, Plan, Problem, SinkPlan},
     telemetry::logs::{self, LogFormat},
 };
 
@@ -38,6 +43,9 @@ enum Command {
     Run(run::Args),
     Validate(validate::Args),
     Explain(explain::Args),
+    Check(check::Args),
+    Status(status::Args),
+    DeadLetters(dead_letters::Args),
     Endpoint(endpoint::Args),
     Demo(demo::Args),
 }
@@ -61,6 +69,9 @@ impl Cli {
             Command::Run(args) => run::run(args, &env).await,
             Command::Validate(args) => validate::run(args, &env),
             Command::Explain(args) => explain::run(args, &env).await,
+            Command::Check(args) => check::run(args, &env).await,
+            Command::Status(args) => status::run(args, &env).await,
+            Command::DeadLetters(args) => dead_letters::run(args, &env).await,
             Command::Endpoint(args) => endpoint::run(args).await.map_err(Failure::of),
             Command::Demo(args) => demo::run(args).await,
         }
@@ -77,6 +88,11 @@ pub(crate) struct ConfigArgs {
 }
 
 impl ConfigArgs {
+    /// Whether files are named on the command line.
+    pub(crate) fn is_named(&self) -> bool {
+        !self.files.is_empty()
+    }
+
     /// The plan of the configuration.
     pub(crate) fn load(&self, env: &Env) -> Result<Plan, ConfigErrors> {
         config::load(&config::select(&self.files, env)?, env)
@@ -100,9 +116,9 @@ pub(crate) fn sink<'a>(plan: &'a Plan, name: Option<&str>) -> Result<&'a SinkPla
     }
 }
 
-/// Prints the warnings of a plan to standard error.
-pub(crate) fn warn(plan: &Plan) {
-    for warning in &plan.warnings {
+/// Prints warnings to standard error.
+pub(crate) fn warn(warnings: &[Problem]) {
+    for warning in warnings {
         failure::print("warning", warning);
     }
 }

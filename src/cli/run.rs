@@ -32,8 +32,8 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, env: &Env) -> Result<(), Failure> {
     let plan = args.config.load(env)?;
-    config::check_files(&plan)?;
-    warn(&plan);
+    warn(&config::check_files(&plan)?);
+    warn(&plan.warnings);
     let stop = stop_signal().map_err(|error| Failure::other("cannot wait for signals", &error))?;
     let limits = Limits {
         shutdown: Duration::from_secs(args.shutdown_limit_secs),

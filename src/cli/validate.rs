@@ -1,8 +1,8 @@
 use std::{fmt::Write, path::PathBuf};
 
 use profile_http::{
-    config::{self, ConfigErrors, Env, Plan, SinkPlan, SourceKind},
-    delivery::AuthSettings,
+    config::{self, ConfigErrors, Env, Plan, Problem, SinkPlan, SourceKind},
+    delivery::{AuthSettings, GrantType},
     profile::Attributes,
 };
 
@@ -32,12 +32,16 @@ pub(super) struct Args {
 pub(super) fn run(mut args: Args, env: &Env) -> Result<(), Failure> {
     args.config.files.append(&mut args.more);
     let plan = args.config.load(env)?;
-    if args.deny_warnings && !plan.warnings.is_empty() {
-        return Err(ConfigErrors::from(plan.warnings).into());
-    }
-    warn(&plan);
+    let accept = |warnings: &[Problem]| {
+        if args.deny_warnings && !warnings.is_empty() {
+            return Err(ConfigErrors::from(warnings.to_vec()));
+        }
+        warn(warnings);
+        Ok(())
+    };
+    accept(&plan.warnings)?;
     if !args.no_environment {
-        config::check_files(&plan)?;
+        accept(&config::check_files(&plan)?)?;
         config::check_hosts(&plan)?;
     }
     print(&summary(&plan))
@@ -46,11 +50,23 @@ pub(super) fn run(mut args: Args, env: &Env) -> Result<(), Failure> {
 fn summary(plan: &Plan) -> String {
     let mut text = String::new();
     for source in &plan.sources {
-        let from = match &source.kind {
-            SourceKind::Stdin { .. } => "standard input".to_owned(),
-            SourceKind::HttpServer { address, .. } => format!("http://{address}"),
+        let from = match source.kind.listen() {
+            None => "standard input".to_owned(),
+            Some(listen) => {
+                let protocol = match source.kind {
+                    SourceKind::Fluent { .. } => "forward protocol",
+                    SourceKind::Vector { .. } => "Vector's protocol",
+                    SourceKind::OpenTelemetry { .. } => "OTLP over HTTP",
+                    SourceKind::HttpServer { .. } | SourceKind::Stdin { .. } => "HTTP",
+                };
+                let over = if listen.tls.is_some() { " over TLS" } else { "" };
+                format!("{protocol}{over} at {}", listen.address)
+            }
         };
         line(&mut text, &format!("source {}: {from}", source.name));
+    }
+    if let Some(api) = &plan.api {
+        line(&mut text, &format!("API: http://{}", api.address));
     }
     for sink in &plan.sinks {
         describe(&mut text, sink);
@@ -62,14 +78,16 @@ fn summary(plan: &Plan) -> String {
 fn describe(text: &mut String, sink: &SinkPlan) {
     let delivery = &sink.delivery;
     let auth = match &delivery.auth {
+        AuthSettings::None if delivery.signing.is_some() => "with signatures",
         AuthSettings::None => "without authentication",
         AuthSettings::Basic { .. } => "with basic authentication",
         AuthSettings::Bearer { .. } => "with a bearer token",
-        AuthSettings::OAuth2(_) => "with OAuth2 client credentials",
+        AuthSettings::OAuth2(oauth2) => match oauth2.grant {
+            GrantType::ClientCredentials => "with OAuth2 client credentials",
+            GrantType::Password { .. } => "with OAuth2 and a user's password",
+        },
     };
-    // A query may hold a secret.
-    let endpoint = delivery.endpoint.to_string();
-    let endpoint = endpoint.split('?').next().unwrap_or_default();
+    let endpoint = delivery.endpoint.without_query();
     let mapping = sink.mapping.spec();
     let keys: Vec<_> = mapping.key.iter().map(ToString::to_string).collect();
     let attributes = match &mapping.attributes {
@@ -78,6 +96,11 @@ fn describe(text: &mut String, sink: &SinkPlan) {
     };
     line(text, &format!("sink {}, from {}", sink.name, sink.inputs.join(", ")));
     line(text, &format!("  {} {endpoint} {auth}", delivery.method));
+    if let Some(proxy) =
+        delivery.request.proxy.as_ref().and_then(|p| p.proxy_of(delivery.endpoint.origin()))
+    {
+        line(text, &format!("  through the proxy {}", proxy.address()));
+    }
     line(text, &format!("  key {}", keys.join(", else ")));
     line(text, &format!("  maps {attributes} and {}", count(mapping.segments.len(), "segment")));
 }

@@ -1,4 +1,5 @@
 use std::{
+    borrow::Cow,
     fs, io,
     net::ToSocketAddrs,
     path::{Path, PathBuf},
@@ -10,16 +11,40 @@ use super::{
     ConfigErrors, Plan, Problem,
     plan::{Need, NeedKind},
 };
+use crate::{
+    clock::Clock,
+    delivery::{
+        auth::check_key,
+        sign::{self, KeyKind},
+    },
+    endpoint::{
+        EndpointError, IdentitySettings,
+        tls::{self, Certificates},
+    },
+    listen::TlsFiles,
+};
 
-/// Checks that the files of a plan can be read and that its data directory can be written. Makes
-/// and locks nothing, so that it can be done beside a running process.
-pub fn check_files(plan: &Plan) -> Result<(), ConfigErrors> {
+/// How long before the end of a certificate it is warned of, in seconds.
+const SOON: i64 = 14 * 24 * 3600;
+
+/// Checks that the files of a plan can be read and used, and that its data directory can be
+/// written. Makes and locks nothing, so that it can be done beside a running process. Gives what
+/// deserves a second look.
+pub fn check_files(plan: &Plan) -> Result<Vec<Problem>, ConfigErrors> {
     check(plan, |need| match &need.kind {
         NeedKind::Directory(path) => directory(path),
         NeedKind::Secret(path) => secret(path),
+        NeedKind::SigningKey(path, kind) => signing_key(path, *kind),
         NeedKind::Certificates(path) => certificates(path),
+        NeedKind::Certificate(path) => certificate(path),
+        NeedKind::Key(identity) => key(identity),
+        NeedKind::PrivateKey(path, algorithm) => {
+            check_key(path, *algorithm).map_err(|what| (what, algorithm.remedy().into()))
+        }
+        NeedKind::ServerTls(files) => server_tls(files),
         NeedKind::Host(..) => Ok(()),
-    })
+    })?;
+    Ok(plan.needs.iter().filter_map(ends_soon).collect())
 }
 
 /// Checks that the hosts of a plan have an address. Blocks while they are looked up.
@@ -31,7 +56,7 @@ pub fn check_hosts(plan: &Plan) -> Result<(), ConfigErrors> {
 }
 
 /// What is wrong, and what would be right.
-type Verdict = Result<(), (String, &'static str)>;
+type Verdict = Result<(), (String, Cow<'static, str>)>;
 
 fn check(plan: &Plan, verdict: impl Fn(&Need) -> Verdict) -> Result<(), ConfigErrors> {
     let problems: Vec<_> = plan
@@ -45,11 +70,46 @@ fn check(plan: &Plan, verdict: impl Fn(&Need) -> Verdict) -> Result<(), ConfigEr
     if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
 }
 
+/// What is wrong, from an error that says after a semicolon what would be right.
+fn with_remedy(error: &EndpointError) -> (String, Cow<'static, str>) {
+    let text = error.to_string();
+    match text.split_once("; ") {
+        Some((what, help)) => (what.to_owned(), help.to_owned().into()),
+        None => (text, "let the user that runs profile-http read it".into()),
+    }
+}
+
+fn certificate(path: &Path) -> Verdict {
+    Certificates::read(path).map(drop).map_err(|error| with_remedy(&error))
+}
+
+fn key(identity: &IdentitySettings) -> Verdict {
+    // What is wrong with the certificate or with the passphrase's file is said where they stand.
+    let Ok(certificates) = Certificates::read(&identity.crt_file) else { return Ok(()) };
+    match identity.with_certificates(certificates, &tls::provider()) {
+        Ok(_) | Err(EndpointError::KeyPass(_)) => Ok(()),
+        Err(error) => Err(with_remedy(&error)),
+    }
+}
+
+fn ends_soon(need: &Need) -> Option<Problem> {
+    let NeedKind::Certificate(path) = &need.kind else { return None };
+    let not_after = Certificates::read(path).ok()?.not_after;
+    let now = i64::try_from(Clock::system().now() / 1_000_000).ok()?;
+    let days = (not_after - now) / (24 * 3600);
+    (not_after - now < SOON).then(|| {
+        let left = if days == 1 { "1 day".to_owned() } else { format!("{days} days") };
+        let message = format!("the certificate in {} expires in {left}", path.display());
+        Problem::at(&need.place, message)
+            .help("renew it; a running process takes the new files into use by itself")
+    })
+}
+
 fn directory(path: &Path) -> Verdict {
     let cannot = |at: &Path, reason: &dyn std::fmt::Display| {
         (
             format!("cannot write to {}: {reason}", at.display()),
-            "let the user that runs profile-http write there, or choose another `data_dir`",
+            "let the user that runs profile-http write there, or choose another `data_dir`".into(),
         )
     };
     // A directory that is not there is made at start, in the nearest one that is.
@@ -73,7 +133,7 @@ fn directory(path: &Path) -> Verdict {
 }
 
 fn secret(path: &PathBuf) -> Verdict {
-    let help = "name a file that holds the secret and that profile-http may read";
+    let help = Cow::from("name a file that holds the secret and that profile-http may read");
     match fs::read_to_string(path) {
         Ok(text) if text.trim().is_empty() => {
             Err((format!("the secret's file {} is empty", path.display()), help))
@@ -85,20 +145,44 @@ fn secret(path: &PathBuf) -> Verdict {
     }
 }
 
-fn certificates(path: &PathBuf) -> Verdict {
-    let help = "name a PEM file with the certificates of the accepted authorities";
-    let pem = fs::read(path)
-        .map_err(|error| (format!("cannot read the CA file {}: {error}", path.display()), help))?;
-    let mut certificates = CertificateDer::pem_slice_iter(&pem);
-    match certificates.next() {
-        Some(Ok(_)) if certificates.all(|certificate| certificate.is_ok()) => Ok(()),
-        Some(_) => Err((format!("the CA file {} is damaged", path.display()), help)),
-        None => Err((format!("there is no certificate in the CA file {}", path.display()), help)),
+fn signing_key(path: &PathBuf, kind: KeyKind) -> Verdict {
+    let help = "write the key as it was issued into the file; the ending of the line may stay";
+    match fs::read_to_string(path) {
+        Ok(text) if !text.trim().is_empty() => sign::check(kind, &text).map_err(|error| {
+            let error = error.to_string();
+            let what = error.split("; ").next().unwrap_or_default();
+            (format!("{what}, in {}", path.display()), help.into())
+        }),
+        // That is said of it as a file of a secret.
+        _ => Ok(()),
     }
 }
 
+fn certificates(path: &PathBuf) -> Verdict {
+    let help = || Cow::from("name a PEM file with the certificates of the accepted authorities");
+    let pem = fs::read(path).map_err(|error| {
+        (format!("cannot read the CA file {}: {error}", path.display()), help())
+    })?;
+    let mut certificates = CertificateDer::pem_slice_iter(&pem);
+    match certificates.next() {
+        Some(Ok(_)) if certificates.all(|certificate| certificate.is_ok()) => Ok(()),
+        Some(_) => Err((format!("the CA file {} is damaged", path.display()), help())),
+        None => Err((format!("there is no certificate in the CA file {}", path.display()), help())),
+    }
+}
+
+fn server_tls(files: &TlsFiles) -> Verdict {
+    files.check().map_err(|error| {
+        let text = error.to_string();
+        match text.rsplit_once("; ") {
+            Some((message, help)) => (message.to_owned(), help.to_owned().into()),
+            None => (text, "name files in PEM form".into()),
+        }
+    })
+}
+
 fn resolve(host: &str, port: u16) -> Verdict {
-    let help = "check the name, or use --no-environment where there is no network";
+    let help = Cow::from("check the name, or use --no-environment where there is no network");
     match (host, port).to_socket_addrs().map(|mut addresses| addresses.next()) {
         Ok(Some(_)) => Ok(()),
         Ok(None) => Err((format!("the host {host} has no address"), help)),

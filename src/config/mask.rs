@@ -6,11 +6,21 @@
 use std::ops::Range;
 
 /// Parts of the names of options whose values are hidden.
-const SENSITIVE: [&str; 8] =
-    ["secret", "passw", "token", "credential", "cookie", "authorization", "custom_headers", "key"];
+const SENSITIVE: [&str; 9] = [
+    "secret",
+    "passw",
+    "token",
+    "credential",
+    "cookie",
+    "authorization",
+    "custom_headers",
+    "key",
+    "signing",
+];
 
 /// Options that are named like a secret and are none.
-const HARMLESS: [&str; 1] = ["key"];
+const HARMLESS: [&str; 5] =
+    ["key", "key_file", "key_id", "private_key_file", "token_lifetime_secs"];
 
 /// Names that are hidden also when they are misspelled.
 const MISSPELLED: [&str; 3] = ["client_secret", "password", "token"];

@@ -17,15 +17,16 @@ use std::path::PathBuf;
 
 pub use env::Env;
 pub use environment::{check_files, check_hosts};
-pub use plan::{Plan, SinkPlan, SourceKind, SourcePlan, nearest};
+pub use plan::{ApiPlan, Listen, Plan, SinkPlan, SourceKind, SourcePlan, nearest};
 pub use problem::{ConfigErrors, Place, Problem};
 pub use select::select;
 
-/// Reads and joins the files, and makes a plan of what they say. Looks at nothing else: neither
-/// the files that they name nor the network.
+/// Reads and joins the files, and makes a plan of what they say; where they name no proxy, those
+/// that the environment names count. Looks at nothing else: neither the files that they name nor
+/// the network.
 pub fn load(paths: &[PathBuf], env: &Env) -> Result<Plan, ConfigErrors> {
     let tree = written::read(paths, env)?;
-    Ok(plan::plan(tree)?)
+    Ok(plan::plan(tree, env)?)
 }
 
 #[cfg(test)]

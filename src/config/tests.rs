@@ -1,3 +1,7 @@
+mod auth;
+mod signing;
+mod templates;
+mod looking_after;
 mod batch;
 
 use std::{
@@ -12,9 +16,11 @@ use tempfile::TempDir;
 use super::{ConfigErrors, Env, Plan, SourceKind, load};
 use crate::store::embedded::SyncMode;
 use crate::{
-    delivery::{AuthSettings, OAuth2Settings, Secret, TlsVersion},
+    delivery::{AuthSettings, ClientAuth, ConcurrencySettings, OAuth2Settings, Secret, TlsVersion},
     profile::{Attributes, Removed, Retain, When},
 };
+
+mod wire;
 
 /// A sink without the lines that a test adds.
 const SINK: &str = "type: profile_http\n    inputs: [in]\n    http_endpoint: https://a.example/p";
@@ -74,6 +80,14 @@ fn oauth2(plan: &Plan) -> &OAuth2Settings {
     }
 }
 
+/// The client's secret, which is written in the configuration.
+fn secret(oauth2: &OAuth2Settings) -> &str {
+    match &oauth2.client_auth {
+        ClientAuth::Body { secret } | ClientAuth::Basic { secret, .. } => text(secret),
+        ClientAuth::PrivateKeyJwt(_) => panic!("there is no secret"),
+    }
+}
+
 fn text(secret: &Secret) -> &str {
     match secret {
         Secret::Text(text) => text.expose_secret(),
@@ -96,7 +110,7 @@ fn what_is_left_out_has_the_documented_default() {
     let plan = plan("");
     let sink = &plan.sinks[0];
     assert_eq!((sink.title.as_str(), sink.description.as_deref()), ("s", None));
-    assert_eq!(plan.sources[0].kind, SourceKind::Stdin { max_line_bytes: 16 << 20 });
+    assert!(matches!(plan.sources[0].kind, SourceKind::Stdin { max_line_bytes: 0x0100_0000 }));
     assert_eq!((sink.state.sync, sink.state.cache_bytes), (SyncMode::Commit, 256 << 20));
     assert_eq!(sink.delivery.method, http::Method::POST);
     assert!(matches!(sink.delivery.auth, AuthSettings::None));
@@ -108,7 +122,8 @@ fn what_is_left_out_has_the_documented_default() {
         [request.timeout, request.connect_timeout, request.deadline, request.retry_after_max],
         [secs(10.0), secs(5.0), secs(30.0), secs(300.0)]
     );
-    assert_eq!((request.concurrency, request.rate_limit), (16, None));
+    assert_eq!(request.concurrency, ConcurrencySettings::Adaptive { max: 200 });
+    assert_eq!((request.rate_limit, request.honour_rate_limit_headers), (None, true));
     let retry = &request.retry;
     assert_eq!((retry.attempts, retry.initial, retry.max_duration), (3, secs(0.2), secs(10.0)));
     let mapping = sink.mapping.spec();
@@ -123,7 +138,8 @@ fn the_example_with_every_option_is_read_as_written() {
     let plan = example("every-option.yaml");
     let sink = &plan.sinks[0];
     assert_eq!(sink.title, "Acme CRM");
-    assert_eq!(sink.delivery.endpoint, "http://127.0.0.1:8089/profiles?tenant=acme");
+    let endpoint = sink.delivery.endpoint.fixed().unwrap();
+    assert_eq!(endpoint, "http://127.0.0.1:8089/profiles?tenant=acme");
     assert_eq!(sink.delivery.headers["x-source"], "cdp");
     assert_eq!(sink.mapping.spec().segments[0].namespace.as_deref(), Some("ups"));
     assert_eq!(sink.mapping.spec().strip_prefix.as_deref(), Some("xdm:"));
@@ -139,11 +155,47 @@ fn the_example_with_every_option_is_read_as_written() {
 }
 
 #[test]
+fn a_fluent_source_has_a_key_and_users_or_lets_anybody_in() {
+    let with_source = |options: &str| {
+        with("").replace("type: stdin", &format!("type: fluent, address: '127.0.0.1:0', {options}"))
+    };
+    let settings =
+        |options: &str| match yaml(&with_source(options), &[]).unwrap().sources.remove(0).kind {
+            SourceKind::Fluent { settings, .. } => settings,
+            other => panic!("{other:?}"),
+        };
+    let open = settings("");
+    assert!(open.security.is_none());
+    assert_eq!((open.max_frame_bytes, open.max_decompressed_bytes), (64 << 20, 256 << 20));
+    let guarded =
+        settings("shared_key: k, users: [{ user: a, password: p }, { user: b, password: q }]");
+    let security = guarded.security.unwrap();
+    assert_eq!(text(&security.shared_key), "k");
+    assert_eq!(
+        security.users.iter().map(|u| (&*u.name, text(&u.password))).collect::<Vec<_>>(),
+        [("a", "p"), ("b", "q")]
+    );
+    for (options, wanted) in [
+        ("users: [{ user: a, password: p }]", "`users` needs a `shared_key`"),
+        ("shared_key: k, users: [{ user: a, password: '' }]", "`password` is empty"),
+        ("shared_key: k, users: [{ user: a }]", "an entry of `users` has no `password`"),
+        (
+            "shared_key: k, users: [{ user: a, password: p }, { user: a, password: q }]",
+            "the user `a` stands here twice",
+        ),
+        ("shared_key: ''", "`shared_key` is empty"),
+    ] {
+        let errors = yaml(&with_source(options), &[]).unwrap_err().to_string();
+        assert!(errors.contains(wanted), "{errors}");
+    }
+}
+
+#[test]
 fn a_secret_from_a_variable_stays_one_value() {
     let secret = "a\"b'c\n- d: {e}, [f] # ${G} $$ \\";
     let lines = "    auth: { strategy: oauth2, auth_endpoint: https://b.example/, client_id: a, client_secret: \"${S}\" }";
     let plan = yaml(&with(lines), &[("S", secret)]).unwrap();
-    assert_eq!(text(&oauth2(&plan).client_secret), secret);
+    assert_eq!(self::secret(oauth2(&plan)), secret);
 }
 
 #[test]
@@ -152,7 +204,7 @@ fn a_variable_stands_for_a_number_or_a_boolean_where_one_is_wanted() {
     let plan = yaml(&with(lines), &[("T", "2.5"), ("V", "false")]).unwrap();
     let delivery = &plan.sinks[0].delivery;
     assert_eq!(delivery.request.timeout, Duration::from_millis(2500));
-    assert_eq!(delivery.request.concurrency, 7);
+    assert_eq!(delivery.request.concurrency, ConcurrencySettings::Fixed(7));
     assert!(delivery.tls.skip_verification);
 }
 
@@ -238,10 +290,13 @@ fn custom_headers_are_checked_in_both_forms() {
         ("custom_headers: \"Content-Length:1\"", "set by the sink itself"),
         ("custom_headers: { a: \"b\\nc: d\" }", "a header cannot hold"),
         ("custom_headers: { \"a b\": c }", "a name that no header can have"),
-        ("custom_headers: \"a:{person.name}\"", "the same headers are sent with every profile"),
         (
             "custom_headers: \"Authorization:x\"\n    auth: { strategy: bearer, token: t }",
             "header `Authorization` is what `auth` sets",
+        ),
+        (
+            "custom_headers: \"Content-Encoding:br\"\n    request: { compression: zstd }",
+            "header `Content-Encoding` is what `request.compression` sets",
         ),
     ] {
         let errors = errors(&format!("    {lines}"));
@@ -255,13 +310,28 @@ fn custom_headers_are_checked_in_both_forms() {
 fn what_cannot_work_is_an_error() {
     for (lines, message) in [
         ("query: { a: 1 }\n    http_endpoint: x", "`http_endpoint` stands here twice"),
-        ("request: { concurrency: adaptive }", "must be a number of requests"),
+        ("request: { concurrency: adaptiv }", "must be `adaptive` or a number of requests"),
+        ("request: { concurrency: 0 }", "`concurrency` cannot be 0"),
+        ("request: { concurrency: 5000 }", "`concurrency` cannot be 5000"),
+        ("request: { concurrency: 2.5 }", "must be `adaptive` or a number of requests"),
+        ("request: { max_concurrency: 0 }", "`max_concurrency` cannot be 0"),
+        (
+            "request: { concurrency: 8, max_concurrency: 9 }",
+            "`max_concurrency` bounds nothing where `concurrency` is a number",
+        ),
+        ("request: { rate_limit_num: 1000001 }", "`rate_limit_num` cannot be 1000001"),
+        ("request: { rate_limit_num: 1, rate_limit_burst: 0 }", "`rate_limit_burst` cannot be 0"),
+        (
+            "request: { rate_limit_num: 1, rate_limit_duration_secs: 0 }",
+            "`rate_limit_duration_secs` cannot be 0",
+        ),
+        ("request: { honour_rate_limit_headers: 1 }", "must be `true` or `false`"),
         ("request: { timeout_secs: 0 }", "`timeout_secs` cannot be 0"),
         ("request: { deadline_secs: 1e9 }", "`deadline_secs` cannot be"),
         ("request: { rate_limit_num: 0 }", "`rate_limit_num` cannot be 0"),
         ("request: { classes: { later: [404], refused: [404] } }", "stands in `classes` twice"),
+        ("request: { compression: br }", "`compression` must be `none`, `gzip` or `zstd`"),
         ("state: { type: redis }", "`type` must be `embedded`, not `redis`"),
-        ("auth: { strategy: oauth2, grant: password }", "must be `client_credentials`"),
         ("auth: { client_id: a }", "has no `strategy`"),
         ("auth: { strategy: basic, user: a, token: b }", "`token` belongs to `strategy: bearer`"),
         ("auth: { strategy: basic, user: \"a:b\", password: c }", "has a colon in it"),
@@ -313,7 +383,7 @@ fn what_can_work_but_looks_wrong_is_a_warning() {
         ("tls: { verify_certificate: false }", "pose as the endpoint"),
         (
             "auth: { strategy: oauth2, auth_endpoint: http://b.example/, client_id: a, client_secret: b }",
-            "the client secret is sent over plain HTTP",
+            "sent over plain HTTP",
         ),
     ] {
         let warnings = warnings(&format!("    {lines}"));
@@ -367,4 +437,76 @@ fn a_plan_that_is_printed_for_debugging_holds_no_secret() {
         "    auth: { strategy: bearer, token: hunter2 }\n    custom_headers: { x-api-key: hunter2 }",
     );
     assert!(!format!("{plan:?}").contains("hunter2"));
+}
+
+/// A configuration with these attributes and these lines in its sink.
+fn governed(attributes: &str, lines: &str) -> String {
+    with(lines).replace("attributes: [person.name]", &format!("attributes: {attributes}"))
+}
+
+const POLICY: &str = "    governance: { policies: [{ name: no contact data, deny_labels: [I1], \
+                      use_cases: [Email targeting] }] }";
+
+#[test]
+fn a_policy_that_denies_a_mapped_attribute_is_an_error_with_attribute_label_and_policy() {
+    let mapped = "[{ path: personalEmail.address, labels: [C2, I1] }, person.name]";
+    let uses = format!("{POLICY}\n    marketing_use_cases: [email targeting]");
+    let error = yaml(&governed(mapped, &uses), &[]).unwrap_err().to_string();
+    for part in ["`personalEmail.address`", "I1", "`no contact data`", "remove `personalEmail"] {
+        assert!(error.contains(part), "{error}");
+    }
+    assert_eq!(error.matches("does not allow").count(), 1, "{error}");
+}
+
+#[test]
+fn a_policy_for_other_uses_denies_nothing() {
+    let mapped = "[{ path: personalEmail.address, labels: [I1] }]";
+    let uses = format!("{POLICY}\n    marketing_use_cases: [analytics]");
+    assert!(yaml(&governed(mapped, &uses), &[]).unwrap().warnings.is_empty());
+}
+
+#[test]
+fn a_policy_without_uses_holds_for_all() {
+    let mapped = "[{ path: personalEmail.address, labels: [health] }]";
+    let policy = "    governance: { policies: [{ name: p, deny_labels: [health] }] }";
+    assert!(yaml(&governed(mapped, policy), &[]).is_err());
+}
+
+#[test]
+fn a_policy_that_can_deny_nothing_is_warned_about() {
+    let misspelt = "    governance: { policies: [{ name: p, deny_labels: [L1] }] }";
+    assert!(warnings(misspelt).contains("no attribute has the label `L1`"));
+    assert!(warnings(POLICY).contains("marketing_use_cases"));
+    let all = yaml(&governed("\"*\"", POLICY), &[]).unwrap();
+    assert!(all.warnings[0].to_string().contains("every attribute"));
+}
+
+/// A sink that goes by the words of the hosted product, with these lines added.
+fn hosted(lines: &str) -> Result<Plan, ConfigErrors> {
+    let form = "    authEndpoint: https://login.example/token\n    clientID: cdp\n    \
+                clientSecret: ${SECRET}\n    customHeaders: \"x-a:1,x-b:2\"";
+    let text = with(&format!("{form}\n{lines}")).replacen("http_endpoint:", "httpEndpoint:", 1);
+    yaml(&text, &[("SECRET", "hunter2")])
+}
+
+#[test]
+fn the_words_of_the_hosted_product_are_accepted_as_they_stand() {
+    let plan = hosted("").unwrap();
+    assert_eq!(plan.sinks[0].delivery.headers.len(), 2);
+    let oauth2 = oauth2(&plan);
+    assert_eq!(oauth2.auth_endpoint, "https://login.example/token");
+    assert_eq!(oauth2.client_id, "cdp");
+    assert_eq!(hosted("    auth: { scopes: [a] }").unwrap().sinks.len(), 1);
+}
+
+#[test]
+fn a_word_of_the_hosted_product_beside_ours_is_an_error() {
+    for (lines, words) in [
+        ("    http_endpoint: https://b.example", "`httpEndpoint` and `http_endpoint`"),
+        ("    custom_headers: { x-c: 3 }", "`customHeaders` and `custom_headers`"),
+        ("    auth: { client_id: me }", "`clientID` and `auth.client_id`"),
+    ] {
+        let error = hosted(lines).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
 }

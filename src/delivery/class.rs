@@ -28,6 +28,17 @@ pub struct Classes {
 }
 
 impl Classes {
+    /// The same for a URL that differs between profiles: unless the operator says otherwise, 404
+    /// and 410 speak of the one profile that the URL names.
+    pub fn for_templated_url(mut self) -> Self {
+        for code in [404, 410] {
+            if ![&self.later, &self.refused, &self.endpoint].iter().any(|l| l.contains(&code)) {
+                self.refused.push(code);
+            }
+        }
+        self
+    }
+
     /// The class of an answer's status.
     pub fn of_status(&self, status: StatusCode) -> Class {
         let code = status.as_u16();
@@ -56,6 +67,7 @@ impl Classes {
             Err(AttemptError::GateClosed) => None,
             Err(
                 AttemptError::Tls(_)
+                | AttemptError::Proxy(_)
                 | AttemptError::Secret(_)
                 | AttemptError::Results { .. }
                 | AttemptError::Token(TokenError::Refused(_)),
@@ -115,6 +127,7 @@ mod tests {
         let second = Duration::from_secs(1);
         for error in [
             AttemptError::Connect(String::new()),
+            AttemptError::Unprocessed(String::new()),
             AttemptError::Interrupted(String::new()),
             AttemptError::Timeout(second),
             AttemptError::Deadline(second),
@@ -126,8 +139,9 @@ mod tests {
     }
 
     #[test]
-    fn tls_failures_unreadable_secrets_and_a_refused_client_are_the_endpoints() {
+    fn tls_failures_proxies_unreadable_secrets_and_a_refused_client_are_the_endpoints() {
         assert_eq!(class_of(AttemptError::Tls(String::new())), Some(Class::Endpoint));
+        assert_eq!(class_of(AttemptError::Proxy(String::new())), Some(Class::Endpoint));
         assert_eq!(class_of(AttemptError::Secret(String::new())), Some(Class::Endpoint));
         let refused = TokenError::Refused(String::new());
         assert_eq!(class_of(AttemptError::Token(refused)), Some(Class::Endpoint));
@@ -136,6 +150,22 @@ mod tests {
     #[test]
     fn what_the_gate_held_back_has_no_class() {
         assert_eq!(class_of(AttemptError::GateClosed), None);
+    }
+
+    #[test]
+    fn behind_a_templated_url_404_and_410_are_about_the_profile_unless_the_operator_differs() {
+        let class = |classes: Classes, status| {
+            let classes = classes.for_templated_url();
+            classes.of_status(StatusCode::from_u16(status).unwrap())
+        };
+        for status in [404, 410] {
+            assert_eq!(class(Classes::default(), status), Class::Refused);
+            let endpoint = Classes { endpoint: vec![status], ..Classes::default() };
+            assert_eq!(class(endpoint, status), Class::Endpoint);
+            let later = Classes { later: vec![status], ..Classes::default() };
+            assert_eq!(class(later, status), Class::Later);
+        }
+        assert_eq!(class(Classes::default(), 405), Class::Endpoint);
     }
 
     #[test]

@@ -8,13 +8,14 @@ use std::{
 
 use bytes::Bytes;
 use http::{Request, Response};
-use tower::{Layer, Service, ServiceExt};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 
 use super::{
-    AttemptError, AuthSettings, BackoffSettings, Classes, Gate, RateLimitSettings, RateLimiter,
-    Secret,
+    AttemptError, AuthSettings, BackoffSettings, Classes, Coding, Gate, RateLimitSettings,
+    RateLimiter, Secret, SigningSettings,
     attempt::AttemptLayer,
     auth::AuthLayer,
+    compress::CompressLayer,
     concurrency::ConcurrencyLayer,
     deadline::DeadlineLayer,
     gate::GateLayer,
@@ -23,10 +24,11 @@ use super::{
     rate_limit::RateLimitLayer,
     results::ResultsLayer,
     retry::RetryLayer,
-    test_support::{Script, answer, millis, request, secs},
+    sign::SignLayer,
+    test_support::{Script, answer, at_once, millis, request, secs},
     timeout::TimeoutLayer,
 };
-use crate::telemetry::Component;
+use crate::{clock::Clock, telemetry::Component};
 
 /// Panics when it is called without having become ready.
 pub(super) struct StrictReady {
@@ -104,19 +106,33 @@ async fn every_layer_obeys_readiness() {
         burst: 1.try_into().unwrap(),
     };
     let bearer = AuthSettings::Bearer { token: Secret::Text("token".into()) };
+    let learning = RateLimitLayer::new(RateLimiter::unlimited())
+        .learning(classes.clone(), &component)
+        .heeding_headers(secs(300));
     let retry = RetryLayer::new(backoff, classes.clone(), Arc::clone(&component));
 
     obeys_readiness("observe", ObserveLayer::new(Arc::clone(&component))).await;
+    let large = |request: Request<Bytes>| request.map(|_| Bytes::from(vec![b'x'; 1 << 17]));
+    let compress = CompressLayer::new(Coding::Gzip);
+    obeys_readiness("compress", compress).await;
+    obeys_readiness("compress", ServiceBuilder::new().map_request(large).layer(compress)).await;
     obeys_readiness("deadline", DeadlineLayer::new(secs(30))).await;
     obeys_readiness("retry", retry).await;
-    obeys_readiness("concurrency", ConcurrencyLayer::new(2)).await;
+    obeys_readiness("concurrency", ConcurrencyLayer::new(at_once(2))).await;
     obeys_readiness("rate_limit", RateLimitLayer::new(RateLimiter::new(pace))).await;
+    obeys_readiness("a pace that learns", learning).await;
     obeys_readiness("gate", GateLayer::new(&gate, classes.clone())).await;
     obeys_readiness("results", ResultsLayer::new(classes)).await;
     obeys_readiness("timeout", TimeoutLayer::new(secs(10))).await;
     obeys_readiness("headers", HeadersLayer::new(http::HeaderMap::new())).await;
     obeys_readiness("auth", AuthLayer::new(&bearer, None).unwrap()).await;
+    let reporting = AttemptLayer::new(Arc::clone(&component));
+    let reporting = reporting.reporting_to(at_once(2), Classes::default());
+    let secret = Secret::Text("whsec_ZXhhbXBsZS1zZWNyZXQtbm90LWZvci11c2U=".into());
+    let signing = SigningSettings { secrets: vec![secret], ed25519_key: None };
+    obeys_readiness("sign", SignLayer::new(signing, Clock::system())).await;
     obeys_readiness("attempt", AttemptLayer::new(component)).await;
+    obeys_readiness("an attempt that is reported", reporting).await;
 }
 
 #[tokio::test]

@@ -15,6 +15,12 @@ pub enum AttemptError {
     /// The TLS handshake failed or the endpoint's certificate is not accepted; nothing was sent.
     #[error("TLS failed: {0}")]
     Tls(String),
+    /// The proxy on the way does not let us through; nothing was sent.
+    #[error("the proxy refuses: {0}")]
+    Proxy(String),
+    /// The endpoint did not process the request, and says so.
+    #[error("not processed: {0}")]
+    Unprocessed(String),
     /// The connection broke after the request was begun; the endpoint may have taken it.
     #[error("connection lost: {0}")]
     Interrupted(String),
@@ -68,6 +74,8 @@ impl AttemptError {
         match self {
             Self::Connect(_) => "connect_failed",
             Self::Tls(_) => "tls_failed",
+            Self::Proxy(_) => "proxy_refused",
+            Self::Unprocessed(_) => "unprocessed",
             Self::Interrupted(_) => "interrupted",
             Self::Timeout(_) => "timed_out",
             Self::Deadline(_) => "deadline_exceeded",
@@ -86,6 +94,8 @@ impl From<SendError> for AttemptError {
         match error {
             SendError::Connect(what) => Self::Connect(what),
             SendError::Tls(what) => Self::Tls(what),
+            SendError::Proxy(what) => Self::Proxy(what),
+            SendError::Unprocessed(what) => Self::Unprocessed(what),
             SendError::Interrupted(what) => Self::Interrupted(what),
             SendError::Answer(what) => Self::Answer(what),
         }

@@ -8,6 +8,7 @@
 
 pub mod attempt;
 pub mod auth;
+pub mod compress;
 pub mod concurrency;
 pub mod deadline;
 pub mod gate;
@@ -16,6 +17,7 @@ pub mod observe;
 pub mod rate_limit;
 pub mod results;
 pub mod retry;
+pub mod sign;
 pub mod timeout;
 
 mod class;
@@ -31,16 +33,21 @@ mod contract;
 #[cfg(test)]
 pub(crate) mod test_support;
 
+pub use auth::{AssertionSettings, ClientAuth, GrantType, JwtAlgorithm, OAuth2Settings};
 pub use class::{Class, Classes};
+pub use concurrency::ConcurrencyLimit;
 pub use error::{AttemptError, TokenError};
 pub use gate::{Admission, Gate, GateState, GateStatus, Probe, Reason};
 pub use rate_limit::RateLimiter;
 pub use retry_after::retry_after;
 pub use settings::{
-    AuthSettings, BackoffSettings, ClientAuth, DeliverySettings, OAuth2Settings, RateLimitSettings,
-    RequestSettings, Secret,
+    AuthSettings, BackoffSettings, Coding, ConcurrencySettings, DeliverySettings,
+    RateLimitSettings, RequestSettings, SigningSettings,
 };
 pub use stack::{Deliver, Stack, StackError, compose, stack, token_transport};
 pub use trail::{IdempotencyKey, ProfileVersion, Trail};
 
-pub use crate::endpoint::{TlsSettings, TlsVersion};
+pub use crate::{
+    endpoint::{Http2, IdentitySettings, Proxy, ProxySettings, TlsSettings, TlsVersion},
+    secret::Secret,
+};

@@ -1,26 +1,48 @@
-use std::{num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{num::NonZeroU32, time::Duration};
 
-use http::{HeaderMap, Method, Uri};
-use secrecy::SecretString;
+use http::{HeaderMap, Method};
 
-use super::Classes;
-use crate::endpoint::TlsSettings;
+use super::{Classes, OAuth2Settings};
+use crate::{
+    endpoint::{
+        Http2, ProxySettings, TlsSettings, TransportSettings,
+        template::{HeaderTemplate, UrlTemplate},
+    },
+    secret::Secret,
+};
 
 /// Everything that the stack of one sink is built from, resolved and checked.
 #[derive(Clone, Debug)]
 pub struct DeliverySettings {
     /// Where exports go, query included.
-    pub endpoint: Uri,
+    pub endpoint: UrlTemplate,
     /// `POST`, `PUT` or `PATCH`.
     pub method: Method,
-    /// The custom headers.
+    /// The custom headers that are the same for every profile.
     pub headers: HeaderMap,
+    /// Those that are filled in from the profile.
+    pub header_templates: Vec<HeaderTemplate>,
     /// How requests are authenticated.
     pub auth: AuthSettings,
+    /// How requests are signed, if they are.
+    pub signing: Option<SigningSettings>,
     /// Time, pace and repetition.
     pub request: RequestSettings,
     /// TLS towards the data endpoint.
     pub tls: TlsSettings,
+}
+
+impl DeliverySettings {
+    /// How the data endpoint is connected to.
+    pub fn transport(&self) -> TransportSettings {
+        TransportSettings {
+            tls: self.tls.clone(),
+            http2: self.request.http2,
+            proxy: self.request.proxy.clone(),
+            connect_timeout: self.request.connect_timeout,
+            max_idle: self.request.concurrency.most(),
+        }
+    }
 }
 
 /// Time, pace and repetition of requests.
@@ -28,20 +50,60 @@ pub struct DeliverySettings {
 pub struct RequestSettings {
     /// Time of one attempt, headers and body.
     pub timeout: Duration,
-    /// Time for a connection to be made, TLS not included.
+    /// Time for a connection to be made, from the look-up of the name to the end of the TLS
+    /// handshake.
     pub connect_timeout: Duration,
+    /// Which version of HTTP is spoken to the data endpoint.
+    pub http2: Http2,
+    /// The proxies on the way to the data and the token endpoint.
+    pub proxy: Option<ProxySettings>,
     /// Time of the whole delivery from when the first attempt may be sent.
     pub deadline: Duration,
     /// Requests at once.
-    pub concurrency: usize,
+    pub concurrency: ConcurrencySettings,
     /// The pace that is kept, if there is one.
     pub rate_limit: Option<RateLimitSettings>,
+    /// Whether what answers say about the quota that is left slows the sink.
+    pub honour_rate_limit_headers: bool,
     /// Repetition inside the stack.
     pub retry: BackoffSettings,
     /// The longest `Retry-After` that is heeded.
     pub retry_after_max: Duration,
     /// Statuses whose class differs from the default.
     pub classes: Classes,
+    /// How bodies are compressed, if they are.
+    pub compression: Option<Coding>,
+}
+
+/// How a body is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// gzip (RFC 1952).
+    Gzip,
+    /// zstd (RFC 8878).
+    Zstd,
+}
+
+/// How many attempts may be under way at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConcurrencySettings {
+    /// So many.
+    Fixed(usize),
+    /// As many as the endpoint bears.
+    Adaptive {
+        /// But never more than this.
+        max: usize,
+    },
+}
+
+impl ConcurrencySettings {
+    /// The most attempts that are ever under way at once.
+    pub fn most(self) -> usize {
+        match self {
+            Self::Fixed(limit) => limit,
+            Self::Adaptive { max } => max,
+        }
+    }
 }
 
 /// At most `num` attempts in each `per`, evenly spaced, of which `burst` may go at once.
@@ -87,45 +149,11 @@ pub enum AuthSettings {
     OAuth2(Box<OAuth2Settings>),
 }
 
-/// OAuth2 client credentials (RFC 6749 section 4.4).
+/// The keys that requests are signed with, at least one.
 #[derive(Clone, Debug)]
-pub struct OAuth2Settings {
-    /// The token endpoint.
-    pub auth_endpoint: Uri,
-    /// The client id.
-    pub client_id: String,
-    /// The client secret.
-    pub client_secret: Secret,
-    /// How the client proves itself.
-    pub client_auth: ClientAuth,
-    /// The scopes asked for.
-    pub scopes: Vec<String>,
-    /// Parameters added to the token request, such as `audience`.
-    pub extra_params: Vec<(String, String)>,
-    /// How long before its expiry a token is renewed.
-    pub refresh_before: Duration,
-    /// Time of one token request.
-    pub timeout: Duration,
-    /// TLS towards the token endpoint.
-    pub tls: TlsSettings,
-}
-
-/// How an OAuth2 client proves itself to the token endpoint (RFC 6749 section 2.3.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ClientAuth {
-    /// `client_id` and `client_secret` in the form body.
-    #[default]
-    Body,
-    /// `Authorization: Basic`, id and secret form-encoded first.
-    Basic,
-}
-
-/// A secret: its text, or the file that holds it.
-#[derive(Clone, Debug)]
-pub enum Secret {
-    /// The text itself, from the configuration or an environment variable.
-    Text(SecretString),
-    /// A file, read when the sink starts, again when it may have changed, and each time the secret
-    /// is used to get a token; one trailing line end is not part of the secret.
-    File(PathBuf),
+pub struct SigningSettings {
+    /// Secrets that the endpoint has too, `whsec_` and base64 of 24 to 64 bytes; a signature each.
+    pub secrets: Vec<Secret>,
+    /// An Ed25519 key, `whsk_` and base64 of its seed, or of seed and public key.
+    pub ed25519_key: Option<Secret>,
 }

@@ -16,7 +16,8 @@ use http::{HeaderName, Request, Response, StatusCode};
 use tokio::time::{Instant, sleep};
 use tower::Service;
 
-use super::{AttemptError, Trail};
+use super::{AttemptError, ConcurrencyLimit, ConcurrencySettings, Trail};
+use crate::telemetry::Component;
 
 pub(crate) type Outcome = Result<Response<Bytes>, AttemptError>;
 
@@ -46,6 +47,11 @@ pub(crate) fn answer_with(status: u16, headers: &[(HeaderName, &str)]) -> Outcom
 
 pub(crate) fn status(outcome: &Outcome) -> u16 {
     outcome.as_ref().unwrap().status().as_u16()
+}
+
+/// A limit that does not move.
+pub(crate) fn at_once(attempts: usize) -> ConcurrencyLimit {
+    ConcurrencyLimit::new(ConcurrencySettings::Fixed(attempts), &Component::detached())
 }
 
 pub(crate) fn secs(seconds: u64) -> Duration {
@@ -91,6 +97,11 @@ impl Script {
 
     pub(crate) fn last_request(&self) -> Request<Bytes> {
         self.0.seen.lock().unwrap().last().unwrap().1.clone()
+    }
+
+    /// The requests, in their order.
+    pub(crate) fn requests(&self) -> Vec<Request<Bytes>> {
+        self.0.seen.lock().unwrap().iter().map(|(_, request)| request.clone()).collect()
     }
 
     /// Calls under way.

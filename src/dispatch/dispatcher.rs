@@ -50,8 +50,6 @@ pub struct Dispatcher<S> {
     pub stack: Stack,
     /// The classes of its answers.
     pub classes: Classes,
-    /// Deliveries at once.
-    pub concurrency: usize,
     /// The time of day.
     pub clock: Clock,
     /// What is counted.

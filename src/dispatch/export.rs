@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, Uri, header::CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, header::CONTENT_TYPE};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::batch::{BatchSettings, Framing, Parcel};
+use super::{
+    batch::{BatchSettings, Framing, Parcel},
+    target::{ExportError, Target, Targets},
+};
 use crate::{
     delivery::{
         AttemptError, DeliverySettings, IdempotencyKey, ProfileVersion, Trail,
         results::{Expected, ItemResult, Results, ResultsPointer},
     },
-    profile::{Invalid, Known, MappedAt, Mapping, ProfileKey},
+    endpoint::template::UrlTemplate,
+    profile::{Known, MappedAt, Mapping, ProfileKey},
 };
 
 /// Renders what is known of profiles into exports, and exports into requests.
@@ -23,7 +27,8 @@ pub struct Exporter {
     mapping: Arc<Mapping>,
     mapped_at: Arc<MappedAt>,
     store_id: u128,
-    endpoint: Uri,
+    endpoint: UrlTemplate,
+    targets: Targets,
     method: Method,
 }
 
@@ -48,13 +53,6 @@ pub struct Export {
     pub key: IdempotencyKey,
 }
 
-/// Where an export goes. Exports of one target may share a request.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Target {
-    /// The URL.
-    pub uri: Uri,
-}
-
 impl Exporter {
     /// An exporter for a sink. `mapped_at` and `store_id` are those of its store: when its segments
     /// were mapped, and the random number that goes into idempotency keys.
@@ -64,8 +62,9 @@ impl Exporter {
         store_id: u128,
         settings: &DeliverySettings,
     ) -> Self {
+        let targets = Targets::new(settings, &mapping);
         let (endpoint, method) = (settings.endpoint.clone(), settings.method.clone());
-        Self { batches: None, mapping, mapped_at, store_id, endpoint, method }
+        Self { batches: None, mapping, mapped_at, store_id, endpoint, targets, method }
     }
 
     /// The same exporter, whose requests may carry several exports each and are framed, also those
@@ -74,7 +73,9 @@ impl Exporter {
     pub fn batching(mut self, settings: &BatchSettings, delivery: &DeliverySettings) -> Self {
         self.batches = (settings.max_profiles > 1).then(|| {
             let content_type = settings.framing.content_type();
-            let own = delivery.headers.contains_key(CONTENT_TYPE);
+            let templates = &delivery.header_templates;
+            let own = delivery.headers.contains_key(CONTENT_TYPE)
+                || templates.iter().any(|header| header.name == CONTENT_TYPE);
             Batches {
                 framing: settings.framing.clone(),
                 content_type: (!own).then(|| HeaderValue::from_static(content_type)),
@@ -90,17 +91,22 @@ impl Exporter {
     }
 
     /// Where exports go.
-    pub fn endpoint(&self) -> &Uri {
+    pub fn endpoint(&self) -> &UrlTemplate {
         &self.endpoint
     }
 
     /// What is sent of `version` of a profile.
     ///
-    /// Fails if what is kept of it cannot be read.
-    pub fn export(&self, known: &Known, version: u64, confirmed: u64) -> Result<Export, Invalid> {
+    /// Fails if what is kept of it cannot be read, or a template cannot be filled in from it.
+    pub fn export(
+        &self,
+        known: &Known,
+        version: u64,
+        confirmed: u64,
+    ) -> Result<Export, ExportError> {
+        let target = self.targets.of(known)?;
         let mut body = Vec::with_capacity(known.document.len() + 512);
         self.mapping.export(known, confirmed, &self.mapped_at, &mut body)?;
-        let target = Target { uri: self.endpoint.clone() };
         let key = idempotency_key(self.store_id, &known.key, version);
         Ok(Export { target, body: body.into(), version, key })
     }
@@ -138,6 +144,9 @@ impl Exporter {
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = target.uri.clone();
+        for (name, value) in &target.headers {
+            request.headers_mut().insert(name, value.clone());
+        }
         request.extensions_mut().insert(trail.clone());
         request
     }

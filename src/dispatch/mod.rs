@@ -7,12 +7,16 @@
 mod batch;
 mod dispatcher;
 mod export;
+mod letter;
 mod outcome;
 mod probes;
 mod suspects;
+mod target;
 #[cfg(test)]
 mod tests;
 
 pub use batch::{BatchSettings, Framing};
 pub use dispatcher::{Dispatcher, Phase};
-pub use export::{Export, Exporter, Target, idempotency_key};
+pub use export::{Export, Exporter, idempotency_key};
+pub use letter::unrenderable;
+pub use target::{ExportError, Target};

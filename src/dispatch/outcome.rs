@@ -8,12 +8,12 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
-use super::{batch::Item, export::Finished, suspects::Suspects};
+use super::{batch::Item, export::Finished, letter, suspects::Suspects};
 use crate::{
     clock::Micros,
     delivery::{AttemptError, Class, results::ItemResult},
     profile::ProfileId,
-    store::{Claim, DeadLetter, Outcome},
+    store::{Claim, Outcome},
 };
 
 /// Refusals in a row after which the endpoint is held to refuse everything.
@@ -22,9 +22,6 @@ const REFUSALS: usize = 20;
 /// Versions that are revived when everything is refused, at most; what is beyond stays a dead
 /// letter.
 const REVIVED: usize = 100_000;
-
-/// Bytes of an answer that a dead letter keeps.
-const ANSWER_BYTES: usize = 4096;
 
 type Version = (ProfileId, u64);
 
@@ -138,7 +135,7 @@ impl Outcomes {
                 if finished.parcel.items.len() == 1 && self.suspects.is_at_fault(item) {
                     self.suspects.remove(&item.id);
                     let reason = "the endpoint took all others and answered this one ";
-                    let letter = dead_letter(finished, item, None, reason, now);
+                    let letter = letter::refused(finished, item, None, reason, now);
                     return plain(Outcome::Refused(Arc::new(letter)), "refused");
                 }
                 plain(Outcome::Released, "endpoint")
@@ -160,7 +157,7 @@ impl Outcomes {
             self.second_try.insert(item.id, item.version);
             return plain(Outcome::Released, "released");
         }
-        let letter = dead_letter(finished, item, result, "", now);
+        let letter = letter::refused(finished, item, result, "", now);
         self.suspects.remove(&item.id);
         if self.is_second_try(item) {
             self.second_try.remove(&item.id);
@@ -220,49 +217,10 @@ fn plain(outcome: Outcome, label: &'static str) -> Decided {
     Decided { outcome, label }
 }
 
-fn dead_letter(
-    finished: &Finished,
-    item: &Item,
-    result: Option<&ItemResult>,
-    before: &str,
-    now: Micros,
-) -> DeadLetter {
-    let (mut status, request_id, mut answer) = match &finished.result {
-        Ok(answer) => (answer.status().as_u16(), request_id(answer), excerpt(answer.body())),
-        Err(_) => (0, None, Bytes::new()),
-    };
-    let mut reason = format!("{before}{}", describe(&finished.result));
-    if let Some(result) = result {
-        status = result.status.map_or(status, |status| status.as_u16());
-        answer = excerpt(&result.text);
-        let said = result.status.map_or("a failure".to_owned(), |status| status.to_string());
-        reason = format!("{said} for this profile in an answer {reason}");
-    }
-    DeadLetter {
-        version: item.version,
-        status,
-        request_id,
-        reason,
-        answer,
-        attempts: item.attempts.saturating_add(finished.trail.attempts()),
-        at: now,
-    }
-}
-
 /// An answer or its absence in a few words.
 pub(super) fn describe(result: &Result<Response<Bytes>, AttemptError>) -> String {
     match result {
         Ok(answer) => answer.status().to_string(),
         Err(error) => error.to_string(),
     }
-}
-
-fn request_id(answer: &Response<Bytes>) -> Option<String> {
-    let names = ["x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid"];
-    let value = names.iter().find_map(|name| answer.headers().get(*name))?;
-    Some(value.to_str().ok()?.chars().take(200).collect())
-}
-
-fn excerpt(body: &Bytes) -> Bytes {
-    Bytes::copy_from_slice(&body[..body.len().min(ANSWER_BYTES)])
 }

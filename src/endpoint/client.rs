@@ -1,5 +1,7 @@
 use std::{
+    fmt,
     pin::Pin,
+    sync::{Arc, PoisonError, RwLock},
     task::{Context, Poll},
     time::Duration,
 };
@@ -8,14 +10,18 @@ use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::{Builder, Client, ResponseFuture},
     rt::{TokioExecutor, TokioTimer},
 };
+use tokio::task::spawn_blocking;
 use tower::Service;
 
-use super::{EndpointError, SendError, TlsSettings, tls};
+use super::{
+    EndpointError, ProxySettings, SendError, TlsSettings,
+    connector::{Connector, OnlyHttp2},
+    files::Files,
+};
 
 /// How much of an answer's body is kept, in bytes, unless the request has an [`AnswerLimit`]. The
 /// rest is not read: the connection is closed.
@@ -32,61 +38,178 @@ pub struct AnswerLimit(pub usize);
 /// (Node.js, Apache httpd).
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Sends a request over HTTP/1.1 and collects the whole answer, headers and body.
+/// After how much silence of a server with requests under way an HTTP/2 connection is pinged, and
+/// how long the answer may take. The sum is the default of `request.timeout_secs`: a connection
+/// that is dead costs each request at most one attempt.
+const PING_AFTER: Duration = Duration::from_secs(5);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Streams of a new HTTP/2 connection before the server has said how many it allows, so that none
+/// is refused.
+const FIRST_STREAMS: usize = 1;
+
+/// What a transport is made of.
+#[derive(Clone, Debug)]
+pub struct TransportSettings {
+    /// TLS towards the server.
+    pub tls: TlsSettings,
+    /// Which version of HTTP is spoken.
+    pub http2: Http2,
+    /// The proxies on the way.
+    pub proxy: Option<ProxySettings>,
+    /// Time for a connection to be made: the name, TCP, the proxy and TLS.
+    pub connect_timeout: Duration,
+    /// Idle HTTP/1.1 connections that are kept for each host; at least one.
+    pub max_idle: usize,
+}
+
+/// Which version of HTTP is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Http2 {
+    /// The one that the server chooses in the TLS handshake (ALPN); without TLS HTTP/1.1.
+    #[default]
+    Auto,
+    /// HTTP/1.1.
+    Never,
+    /// HTTP/2, also without TLS: the server is known to speak it.
+    Always,
+}
+
+/// Sends a request over HTTP/1.1 or HTTP/2 and collects the whole answer, headers and body.
 ///
 /// Connections are kept alive and shared by all clones. Redirects are answers like any other. A
-/// call that is dropped before its answer is complete closes its connection, so that a late answer
-/// cannot be taken for that of the next request. Of the body, [`ANSWER_LIMIT`] bytes are kept; a
-/// longer one is cut there without an error, because the status has said what there is to say.
+/// call that is dropped before its answer is complete closes its HTTP/1.1 connection, so that a
+/// late answer cannot be taken for that of the next request; of an HTTP/2 connection only its
+/// stream. Of the body, [`ANSWER_LIMIT`] bytes are kept; a longer one is cut there without an
+/// error, because the status has said what there is to say.
 ///
-/// Nothing limits the number of connections but the number of calls at once.
+/// Nothing limits the number of HTTP/1.1 connections but the number of calls at once. Over HTTP/2
+/// one connection carries all requests, up to as many at once as the server allows; the others wait
+/// for their turn.
+///
+/// The files of the settings are looked at every few seconds as long as there are calls. When they
+/// have changed, the calls that follow use new connections; those under way end on the old ones.
 ///
 /// ```no_run
 /// use bytes::Bytes;
-/// use profile_http::endpoint::{TlsSettings, Transport};
-/// use std::time::Duration;
+/// use profile_http::endpoint::{Transport, TransportSettings};
 /// use tower::ServiceExt;
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let transport = Transport::new(&TlsSettings::default(), Duration::from_secs(5), 8)?;
+/// let transport = Transport::new(TransportSettings::default())?;
 /// let request = http::Request::post("https://api.example/profiles").body(Bytes::from("{}"))?;
 /// let answer = transport.oneshot(request).await?;
 /// println!("{}", answer.status());
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug)]
-pub struct Transport {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+#[derive(Clone)]
+pub struct Transport(Arc<Shared>);
+
+struct Shared {
+    settings: TransportSettings,
+    clients: RwLock<Arc<Clients>>,
+    /// None where the settings name no file.
+    files: Option<Files>,
+}
+
+/// Two pools of connections over one connector.
+struct Clients {
+    connector: Connector,
+    /// Speaks what the server chooses. It makes a connection for each request at once, which over
+    /// HTTP/2 would all but one be for nothing.
+    any: Client<Connector, Full<Bytes>>,
+    /// Makes one connection at a time. Used as soon as the server is known to speak HTTP/2.
+    http2: Client<OnlyHttp2, Full<Bytes>>,
+}
+
+impl Default for TransportSettings {
+    fn default() -> Self {
+        Self {
+            tls: TlsSettings::default(),
+            http2: Http2::default(),
+            proxy: None,
+            connect_timeout: Duration::from_secs(5),
+            max_idle: 16,
+        }
+    }
 }
 
 impl Transport {
-    /// A transport for `http` and `https`. `connect_timeout` is for the TCP connection; name
-    /// resolution and the TLS handshake are bounded only by whoever bounds the call. `max_idle`
-    /// connections are kept for each host.
+    /// A transport for `http` and `https`.
     ///
-    /// Fails when the files named by `tls` cannot be used.
-    pub fn new(
-        tls: &TlsSettings,
-        connect_timeout: Duration,
-        max_idle: usize,
-    ) -> Result<Self, EndpointError> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(connect_timeout));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls::client_config(tls)?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
-            // Without a timer idle connections stay open until they are next looked at.
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(max_idle)
-            .build(connector);
-        Ok(Self { client })
+    /// Fails when the files that the settings name cannot be used.
+    pub fn new(settings: TransportSettings) -> Result<Self, EndpointError> {
+        let mut paths = settings.tls.files();
+        paths.extend(settings.proxy.iter().flat_map(ProxySettings::files));
+        let files = (!paths.is_empty()).then(|| Files::new(paths));
+        let clients = RwLock::new(Arc::new(Clients::new(&settings)?));
+        Ok(Self(Arc::new(Shared { settings, clients, files })))
     }
+
+    async fn send(self, mut request: Request<Bytes>) -> Result<Response<Bytes>, SendError> {
+        self.renew().await;
+        let limit = request.extensions().get::<AnswerLimit>().map_or(ANSWER_LIMIT, |limit| limit.0);
+        // The connection's task may keep the request's parts for longer than the call lasts.
+        request.extensions_mut().clear();
+        let answer = self.0.clients().request(request.map(Full::new));
+        let (parts, body) = answer.await.map_err(|e| SendError::of_client(&e))?.into_parts();
+        let body = collect(body, limit).await.map_err(|e| SendError::of_body(&e))?;
+        Ok(Response::from_parts(parts, body))
+    }
+
+    /// Takes changed files into use, if it is time to look for them.
+    async fn renew(&self) {
+        if self.0.files.as_ref().is_some_and(Files::is_due) {
+            let shared = Arc::clone(&self.0);
+            // What fails is tried again; a panic would have been reported.
+            let _ = spawn_blocking(move || shared.renew()).await;
+        }
+    }
+}
+
+impl Shared {
+    fn clients(&self) -> Arc<Clients> {
+        Arc::clone(&self.clients.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn renew(&self) {
+        let renewed = self.files.as_ref().and_then(|f| f.renew(|| Clients::new(&self.settings)));
+        if let Some(clients) = renewed {
+            *self.clients.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(clients);
+        }
+    }
+}
+
+impl Clients {
+    fn new(settings: &TransportSettings) -> Result<Self, EndpointError> {
+        let connector = Connector::new(settings)?;
+        let any = pool(settings).build(connector.clone());
+        let http2 = pool(settings).http2_only(true).build(connector.only_http2());
+        Ok(Self { connector, any, http2 })
+    }
+
+    fn request(&self, request: Request<Full<Bytes>>) -> ResponseFuture {
+        if self.connector.speaks_http2() {
+            self.http2.request(request)
+        } else {
+            self.any.request(request)
+        }
+    }
+}
+
+fn pool(settings: &TransportSettings) -> Builder {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder
+        // Without a timer idle connections stay open until they are next looked at, and pings
+        // panic.
+        .pool_timer(TokioTimer::new())
+        .timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(settings.max_idle.max(1))
+        .http2_initial_max_send_streams(FIRST_STREAMS)
+        .http2_keep_alive_interval(PING_AFTER)
+        .http2_keep_alive_timeout(PING_TIMEOUT);
+    builder
 }
 
 impl Service<Request<Bytes>> for Transport {
@@ -99,16 +222,14 @@ impl Service<Request<Bytes>> for Transport {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<Bytes>) -> Self::Future {
-        let limit = request.extensions().get::<AnswerLimit>().map_or(ANSWER_LIMIT, |limit| limit.0);
-        // The connection's task may keep the request's parts for longer than the call lasts.
-        request.extensions_mut().clear();
-        let answer = self.client.request(request.map(Full::new));
-        Box::pin(async move {
-            let (parts, body) = answer.await.map_err(|e| SendError::of_client(&e))?.into_parts();
-            let body = collect(body, limit).await.map_err(|e| SendError::of_body(&e))?;
-            Ok(Response::from_parts(parts, body))
-        })
+    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
+        Box::pin(self.clone().send(request))
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport").field("settings", &self.0.settings).finish_non_exhaustive()
     }
 }
 

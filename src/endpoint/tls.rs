@@ -3,26 +3,55 @@
 //! The crypto provider is always passed by hand: the process-wide default of rustls panics as soon
 //! as two crates of one program want different ones.
 
+mod identity;
+#[cfg(test)]
+mod tests;
+
 use std::{path::PathBuf, sync::Arc};
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    sign::SingleCertAndKey,
 };
 
+pub use self::identity::{Certificates, IdentitySettings};
 use super::EndpointError;
+use crate::secret::Secret;
 
 /// TLS towards one server.
 #[derive(Clone, Debug, Default)]
 pub struct TlsSettings {
     /// A PEM bundle of the accepted authorities; the system's when absent.
     pub ca_file: Option<PathBuf>,
+    /// Who we are towards a server that wants to know.
+    pub identity: Option<IdentitySettings>,
+    /// The name that is asked for (SNI) and that the certificate must be for; the URL's host when
+    /// absent.
+    pub server_name: Option<ServerName<'static>>,
     /// The oldest version that is spoken.
     pub min_version: TlsVersion,
     /// Whether the server's certificate is accepted whatever it is.
     pub skip_verification: bool,
+}
+
+impl TlsSettings {
+    /// The files that these settings name.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let mut files: Vec<_> = self.ca_file.iter().cloned().collect();
+        if let Some(identity) = &self.identity {
+            files.extend([identity.crt_file.clone(), identity.key_file.clone()]);
+            if let Some(Secret::File(file)) = &identity.key_pass {
+                files.push(file.clone());
+            }
+        }
+        files
+    }
 }
 
 /// A version of TLS.
@@ -45,8 +74,8 @@ pub fn provider() -> Arc<CryptoProvider> {
     compile_error!("one of the features tls-aws-lc and tls-ring is needed");
 }
 
-/// The client side of TLS for these settings. Reads `ca_file`, or the system's authorities, which
-/// `SSL_CERT_FILE` and `SSL_CERT_DIR` can replace.
+/// The client side of TLS for these settings. Reads the files of the settings. Without `ca_file`
+/// the system's authorities count, which `SSL_CERT_FILE` and `SSL_CERT_DIR` can replace.
 pub fn client_config(settings: &TlsSettings) -> Result<ClientConfig, EndpointError> {
     let provider = provider();
     let versions = match settings.min_version {
@@ -60,11 +89,30 @@ pub fn client_config(settings: &TlsSettings) -> Result<ClientConfig, EndpointErr
             "tls.verify_certificate is off: whoever can reach this connection can read and change \
              what is sent"
         );
-        config.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
+        config.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider.clone())))
     } else {
         config.with_root_certificates(authorities(settings)?)
     };
-    Ok(config.with_no_client_auth())
+    Ok(match &settings.identity {
+        None => config.with_no_client_auth(),
+        Some(identity) => {
+            let key = SingleCertAndKey::from(identity.load(&provider)?);
+            config.with_client_cert_resolver(Arc::new(key))
+        }
+    })
+}
+
+/// What judges the server's certificate for these settings.
+pub(super) fn verifier(
+    settings: &TlsSettings,
+) -> Result<Arc<dyn ServerCertVerifier>, EndpointError> {
+    let provider = provider();
+    if settings.skip_verification {
+        return Ok(Arc::new(AcceptAny(provider)));
+    }
+    let authorities = Arc::new(authorities(settings)?);
+    let verifier = WebPkiServerVerifier::builder_with_provider(authorities, provider).build();
+    Ok(verifier.map_err(|error| TlsError::General(error.to_string()))?)
 }
 
 fn authorities(settings: &TlsSettings) -> Result<RootCertStore, EndpointError> {

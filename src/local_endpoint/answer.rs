@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    encoding::{Encoding, EncodingError},
     listen::{Reset, json_answer},
 };
 
@@ -103,7 +104,13 @@ impl State {
                 self.counters.refused.add(1);
                 Ok(refuse(status, after, number))
             }
-            _ => self.take(&head.headers, body, fate).await,
+            _ => match decoded(&head.headers, body) {
+                Ok(body) => self.take(&head.headers, body, fate).await,
+                Err(reason) => {
+                    self.counters.unreadable.add(1);
+                    Ok(undecodable(&reason))
+                }
+            },
         };
         // The profile is taken when it arrives; late is what the client hears of it.
         if let Some(delay) = behaviour.delay(luck(self.seed, number + 1)) {
@@ -243,6 +250,20 @@ impl State {
 /// The whole body. One that is too long or breaks off has no answer.
 async fn read(body: Incoming) -> Result<Bytes, Reset> {
     Ok(Limited::new(body, MAX_BODY).collect().await.map_err(|_| Reset)?.to_bytes())
+}
+
+/// The body as it was before it was compressed.
+fn decoded(headers: &HeaderMap, body: Bytes) -> Result<Bytes, EncodingError> {
+    Encoding::of(headers)?.decode(body, MAX_BODY)
+}
+
+fn undecodable(reason: &EncodingError) -> Answer {
+    let status = match reason {
+        EncodingError::Unknown(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        EncodingError::Damaged { .. } => StatusCode::BAD_REQUEST,
+        EncodingError::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
+    };
+    error(status, &reason.to_string())
 }
 
 fn version(headers: &HeaderMap) -> Option<u64> {

@@ -8,7 +8,8 @@
 //! | `GET /_stats` | the [`Report`] as JSON |
 //! | `GET` or `PUT /_control` | the [`Behaviour`] as JSON |
 //!
-//! It checks what it receives: of one profile the versions never go back.
+//! Bodies may come with `Content-Encoding` gzip, zstd or deflate. It checks what it receives: of one
+//! profile the versions never go back.
 
 mod answer;
 mod batch;
@@ -27,7 +28,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use self::answer::State;
@@ -37,7 +38,7 @@ pub use self::{
     report::{Quantiles, Report},
     tokens::Client,
 };
-use crate::listen::{self, ListenError};
+use crate::listen::{self, ListenError, Listener};
 
 /// The path of the token endpoint.
 pub const TOKEN_PATH: &str = "/oauth/token";
@@ -89,7 +90,7 @@ impl LocalEndpoint {
         let listener = listen::bind(settings.address).await?;
         let address = listener
             .local_addr()
-            .map_err(|reason| ListenError { address: settings.address, reason })?;
+            .map_err(|reason| ListenError::Address { address: settings.address, reason })?;
         let state = Arc::new(State::new(settings));
         let server = Some(serve(listener, state.clone()));
         Ok(Self { address, state, server })
@@ -156,7 +157,7 @@ impl LocalEndpoint {
     }
 }
 
-fn serve(listener: TcpListener, state: Arc<State>) -> AbortOnDropHandle<()> {
+fn serve(listener: Listener, state: Arc<State>) -> AbortOnDropHandle<()> {
     let answer = move |request| {
         let state = state.clone();
         async move { state.answer(request).await }

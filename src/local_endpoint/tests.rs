@@ -36,14 +36,14 @@ impl Tried {
         method: &str,
         path: &str,
         headers: &[(&str, &str)],
-        body: &str,
+        body: impl AsRef<[u8]>,
     ) -> Result<Answer, hyper_util::client::legacy::Error> {
         let uri = format!("http://{}{path}", self.endpoint.address());
         let mut request = Request::builder().method(method).uri(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let body = Full::from(body.to_owned());
+        let body = Full::from(body.as_ref().to_vec());
         let (head, body) = self.client.request(request.body(body).unwrap()).await?.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let body = serde_json::from_slice(&body).unwrap_or_default();
@@ -74,6 +74,21 @@ async fn profiles_are_taken_by_any_method_at_any_path_and_kept() {
     let report = tried.endpoint.report();
     assert_eq!((report.requests, report.taken, report.profiles), (4, 3, 3));
     assert_eq!((report.unreadable, report.max_concurrency), (1, 1));
+}
+
+#[tokio::test]
+async fn compressed_profiles_are_kept_as_they_were_before() {
+    let tried = start(Settings::default()).await;
+    let body = profile("1");
+    let compressed = zstd::bulk::compress(body.as_bytes(), 3).unwrap();
+    let post = async |encoding, body: &[u8]| {
+        tried.send("POST", "/", &[("content-encoding", encoding)], body).await.unwrap().status
+    };
+    assert_eq!(post("zstd", &compressed).await, 200);
+    assert_eq!(tried.endpoint.received("crmid", "1").unwrap().body, body);
+    assert_eq!(post("gzip", &compressed).await, 400);
+    assert_eq!(post("br", &compressed).await, 415);
+    assert_eq!(tried.endpoint.report().unreadable, 2);
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ impl Mapping {
 }
 
 /// The namespace that a path into the identity map names.
-fn namespace(path: &Path) -> Option<&str> {
+pub(super) fn namespace(path: &Path) -> Option<&str> {
     match path.0.as_slice() {
         [map, namespace] if map == IDENTITY_MAP => Some(namespace),
         _ => None,
@@ -64,7 +64,7 @@ fn namespace(path: &Path) -> Option<&str> {
 }
 
 /// Whether the path is, or lies in, a part that is read by rules of its own.
-fn has_own_meaning(path: &Path) -> bool {
+pub(super) fn has_own_meaning(path: &Path) -> bool {
     path.0.first().is_some_and(|key| key == IDENTITY_MAP || key == SEGMENT_MEMBERSHIP)
 }
 

@@ -96,6 +96,34 @@ pub enum MappingError {
     },
 }
 
+/// Why a value cannot be picked out of a profile.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum FieldError {
+    /// The path is not mapped.
+    #[error(
+        "{0} is not mapped, and what is not mapped is neither kept nor sent; add it to export.attributes"
+    )]
+    NotMapped(Path),
+    /// Identities of the namespace are not exported.
+    #[error("identities of {0} are not exported; add {0} to export.identities")]
+    NotExported(String),
+    /// What lies there has more to it than one value.
+    #[error(
+        "{0} is no single value; name an attribute, or an identity namespace as in identityMap.crmid"
+    )]
+    NoValue(Path),
+    /// The path is written with the prefix that is removed while reading.
+    #[error(
+        "{path} begins a key with {prefix}, which profile.strip_prefix removes; write the path without it"
+    )]
+    Prefixed {
+        /// The path as written.
+        path: Path,
+        /// The prefix.
+        prefix: String,
+    },
+}
+
 /// Why a record cannot be read as a profile. Says where, never what values stand there.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{reason}")]

@@ -11,6 +11,7 @@ mod canonical; // values by meaning: the form that is hashed
 mod compile; // what was configured, checked and made ready
 mod error; // what can be wrong with mappings, records and stored profiles
 mod export; // the profile JSON that is sent
+mod fields; // single values, as text
 mod groups; // namespaces with what they hold
 mod json; // JSON text: strings, escapes, compaction
 mod known; // what is known of a profile
@@ -29,8 +30,9 @@ mod types; // small types that everyone uses
 #[cfg(test)]
 mod tests;
 
-pub use error::{DecodeError, Invalid, MappingError, PathError};
+pub use error::{DecodeError, FieldError, Invalid, MappingError, PathError};
 pub use export::{MappedAt, SegmentMapped};
+pub use fields::Fields;
 pub use known::{Advanced, Kept, Known, Membership, Reported, Status};
 pub use mapping::Mapping;
 pub use path::Path;

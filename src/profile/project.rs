@@ -84,13 +84,7 @@ impl Mapping {
     fn key<'a>(&'a self, reading: &Reading<'a>) -> Result<(&'a KeySource, Cow<'a, str>), Invalid> {
         for source in &self.keys {
             let text = match &source.place {
-                // In byte order of their ids, so the first is the least.
-                KeyPlace::Namespace(name) => {
-                    let identities = reading.identities.get(name);
-                    let usable = || identities.iter().filter(|identity| !identity.id.is_empty());
-                    let chosen = usable().find(|i| i.primary).or_else(|| usable().next());
-                    chosen.map(|identity| identity.id.clone())
-                }
+                KeyPlace::Namespace(name) => reading.chosen_identity(name),
                 KeyPlace::Slot(slot) => reading.slots[*slot].and_then(json::text),
             };
             if let Some(text) = text.filter(|text| !text.is_empty()) {

@@ -1,6 +1,5 @@
 use crate::{
-    delivery::StackError, source::http_server::ListenError, source::stdin::StdinError,
-    store::StoreError,
+    delivery::StackError, listen::ListenError, source::stdin::StdinError, store::StoreError,
 };
 
 /// Why a run could not start, or go on.
@@ -14,8 +13,14 @@ pub enum RunError {
         /// What is wrong.
         error: ListenError,
     },
-    /// The system does not tell where a source listens.
-    #[error("cannot tell where a source listens: {0}")]
+    /// The API cannot listen.
+    #[error(
+        "the API {0} (api.address: another process, perhaps another profile-http, has the port, so \
+         give each its own; or api.enabled: false)"
+    )]
+    Api(ListenError),
+    /// The system does not tell where a source or the API listens.
+    #[error("cannot tell where a source or the API listens: {0}")]
     Address(std::io::Error),
     /// Standard input cannot be read.
     #[error(transparent)]

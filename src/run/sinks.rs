@@ -1,6 +1,6 @@
 //! The sinks of a run: each its store, its stack and its dispatcher.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -8,7 +8,8 @@ use super::{RunError, gauges};
 use crate::{
     clock::Clock,
     config::{Plan, SinkPlan},
-    delivery::{self, Gate},
+    console::Watched,
+    delivery::{self, Gate, Proxy},
     dispatch::{Dispatcher, Exporter, Phase},
     sink::Sink,
     store::{Store, StoreError, embedded::EmbeddedStore},
@@ -19,13 +20,22 @@ use crate::{
 pub(super) struct Running {
     name: String,
     inputs: Vec<String>,
+    shown: Shown,
     sink: Sink,
     store: EmbeddedStore,
+    gate: Gate,
     phase: watch::Sender<Phase>,
     /// Absent once it has ended.
     dispatcher: Option<JoinHandle<Result<(), StoreError>>>,
     gauges: JoinHandle<()>,
     metrics: Arc<Component>,
+}
+
+/// What the API shows of a sink that does not change.
+struct Shown {
+    title: String,
+    endpoint: String,
+    store_dir: PathBuf,
 }
 
 /// Opens all stores and sets up all stacks, then starts the dispatchers.
@@ -43,10 +53,13 @@ pub(super) fn start(
 struct Prepared {
     name: String,
     inputs: Vec<String>,
+    shown: Shown,
     sink: Sink,
     store: EmbeddedStore,
     dispatcher: Dispatcher<EmbeddedStore>,
     metrics: Arc<Component>,
+    /// The proxy on the way to the endpoint, for the log.
+    proxy: Option<String>,
 }
 
 impl Prepared {
@@ -60,7 +73,7 @@ impl Prepared {
         let metrics = metrics.component(&name, "sink", "profile_http");
         let mapping = sink.mapping.clone();
         let gate = Gate::new(sink.delivery.request.retry_after_max, metrics.clone());
-        let stack = delivery::stack(&sink.delivery, &gate, &metrics)
+        let stack = delivery::stack(&sink.delivery, &gate, clock, &metrics)
             .map_err(|error| RunError::Stack { sink: name.clone(), error })?;
         let store = EmbeddedStore::open(
             &plan.store_dir(sink),
@@ -81,26 +94,34 @@ impl Prepared {
             gate,
             stack,
             classes: sink.delivery.request.classes.clone(),
-            concurrency: sink.delivery.request.concurrency,
             clock: clock.clone(),
             metrics: metrics.clone(),
         };
         let inputs = sink.inputs.clone();
+        let proxies = sink.delivery.request.proxy.as_ref();
+        let proxy =
+            proxies.and_then(|p| p.proxy_of(sink.delivery.endpoint.origin())).map(Proxy::address);
+        let shown = Shown {
+            title: sink.title.clone(),
+            endpoint: dispatcher.exporter.endpoint().without_query(),
+            store_dir: canonical(plan.store_dir(sink)),
+        };
         let sink = Sink::new(mapping, store.clone(), metrics.clone());
-        Ok(Self { name, inputs, sink, store, dispatcher, metrics })
+        Ok(Self { name, inputs, shown, sink, store, dispatcher, metrics, proxy })
     }
 
     fn start(self) -> Running {
-        let Self { name, inputs, sink, store, dispatcher, metrics } = self;
+        let Self { name, inputs, shown, sink, store, dispatcher, metrics, proxy } = self;
         let (gate, clock) = (dispatcher.gate.clone(), dispatcher.clock.clone());
         let endpoint = dispatcher.exporter.endpoint();
-        let host = endpoint.authority().map_or("", |authority| authority.as_str());
+        let host = endpoint.origin().authority().map_or("", |authority| authority.as_str());
         // The query may hold a secret.
-        tracing::info!(sink = name, host, path = endpoint.path(), "delivering");
+        tracing::info!(sink = name, host, path = endpoint.path(), proxy, "delivering");
         let (phase, orders) = watch::channel(Phase::Run);
         let dispatcher = Some(tokio::spawn(dispatcher.run(orders)));
-        let gauges = tokio::spawn(gauges::keep(store.clone(), gate, clock, metrics.clone()));
-        Running { name, inputs, sink, store, phase, dispatcher, gauges, metrics }
+        let gauges =
+            tokio::spawn(gauges::keep(store.clone(), gate.clone(), clock, metrics.clone()));
+        Running { name, inputs, shown, sink, store, gate, phase, dispatcher, gauges, metrics }
     }
 }
 
@@ -108,6 +129,20 @@ impl Running {
     /// The sink, if it takes the records of `source`.
     pub(super) fn takes_from(&self, source: &str) -> Option<Sink> {
         self.inputs.iter().any(|input| input == source).then(|| self.sink.clone())
+    }
+
+    /// The sink, for the API.
+    pub(super) fn watched(&self) -> Watched {
+        let Shown { title, endpoint, store_dir } = &self.shown;
+        Watched {
+            name: self.name.clone(),
+            title: title.clone(),
+            endpoint: endpoint.clone(),
+            store_dir: store_dir.clone(),
+            store: self.store.clone(),
+            gate: self.gate.clone(),
+            metrics: self.metrics.clone(),
+        }
     }
 
     /// Tells the dispatcher what to do.
@@ -160,4 +195,9 @@ impl Running {
         );
         self.store.stop().await.map_err(|error| RunError::Store { sink: self.name, error })
     }
+}
+
+/// The one name of a directory, by which the commands know that they talk of the same.
+fn canonical(path: PathBuf) -> PathBuf {
+    std::fs::canonicalize(&path).unwrap_or(path)
 }

@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
+use super::json::Written;
 use crate::{
     clock::Clock,
     record::{Batch, Intake, Record},
-    telemetry::Component,
+    telemetry::{Component, Throttle},
 };
 
 /// What a source is given: where its records go, under which name, and where they are counted.
@@ -25,5 +26,29 @@ impl<I: Intake> Feed<I> {
         self.metrics.received_events.inc_by(records.len() as u64);
         self.metrics.received_bytes.inc_by(bytes as u64);
         Batch { source: self.name.clone(), received: self.clock.now(), records }
+    }
+}
+
+impl<I> Feed<I> {
+    /// Says and counts what is not as it should be in records that were written from another
+    /// encoding.
+    pub(super) fn note(&self, written: &Written, throttle: &Throttle) {
+        let source = &*self.name;
+        if written.replaced > 0 {
+            self.metrics.errors("invalid_utf8", "receiving").inc_by(written.replaced);
+            if let Some(similar) = throttle.pass("utf8") {
+                tracing::warn!(
+                    source,
+                    texts = written.replaced,
+                    similar,
+                    "bytes that are no UTF-8 were replaced (U+FFFD)"
+                );
+            }
+        }
+        if let Some(reason) = &written.unreadable
+            && let Some(similar) = throttle.pass("record")
+        {
+            tracing::warn!(source, reason, similar, "records that cannot be read are set aside");
+        }
     }
 }

@@ -3,16 +3,18 @@
 pub mod embedded;
 mod ids;
 mod judge;
+mod letter;
 mod queue;
 mod row;
 mod types;
 
 use std::future::Future;
 
-pub use types::{
-    Claim, Claims, Counts, DeadLetter, InvalidRecord, Outcome, Settled, StoreError, Triggers,
-    Update, Verdict,
+pub use letter::{
+    DeadLetter, InvalidRecord, Letter, LetterBounds, LetterId, LetterKind, LetterPlace, NoLetterId,
+    Replayed,
 };
+pub use types::{Claim, Claims, Counts, Outcome, Settled, StoreError, Triggers, Update, Verdict};
 
 use crate::profile::ProfileId;
 

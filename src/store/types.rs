@@ -3,6 +3,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::DeadLetter;
 use crate::{
     clock::Micros,
     profile::{Fingerprints, Kept, Known, ProfileId, SourceVersion},
@@ -27,21 +28,6 @@ pub struct Update {
     pub kept: Option<Kept>,
 }
 
-/// A record that could not be read as a profile.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InvalidRecord {
-    /// The name of the source.
-    pub source: String,
-    /// Where in its batch the record stood.
-    pub place: String,
-    /// What is wrong with it.
-    pub reason: String,
-    /// When it arrived.
-    pub received: Micros,
-    /// Its first 4 KiB.
-    pub excerpt: Bytes,
-}
-
 /// Why a profile became due, as a set.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Triggers(pub u8);
@@ -59,14 +45,17 @@ impl Triggers {
     pub const UNFOLLOWED: Self = Self(1 << 4);
     /// `export.when: always`.
     pub const ALWAYS: Self = Self(1 << 5);
+    /// An operator wants its dead letter to be tried again.
+    pub const REPLAY: Self = Self(1 << 6);
 
-    const NAMES: [(Self, &'static str); 6] = [
+    const NAMES: [(Self, &'static str); 7] = [
         (Self::FOLLOWED, "followed"),
         (Self::MEMBERSHIP, "membership"),
         (Self::IDENTITY, "identity"),
         (Self::ATTRIBUTE, "attribute"),
         (Self::UNFOLLOWED, "unfollowed"),
         (Self::ALWAYS, "always"),
+        (Self::REPLAY, "replay"),
     ];
 
     /// Whether there is none.
@@ -180,25 +169,6 @@ pub enum Outcome {
     Released,
 }
 
-/// Why a version could not be delivered for good.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeadLetter {
-    /// The version.
-    pub version: u64,
-    /// The status of the answer, 0 where there is none.
-    pub status: u16,
-    /// The answer's request id, where it names one.
-    pub request_id: Option<String>,
-    /// What happened, in one line.
-    pub reason: String,
-    /// The first 4 KiB of the answer.
-    pub answer: Bytes,
-    /// Attempts made of this version.
-    pub attempts: u32,
-    /// When it was refused.
-    pub at: Micros,
-}
-
 /// How many profiles are in which state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -215,6 +185,8 @@ pub struct Counts {
     pub in_flight: u64,
     /// Those with a dead letter.
     pub dead: u64,
+    /// Invalid records that are kept.
+    pub invalid_records: u64,
     /// How often a profile became due while no other was.
     pub due_after_none: u64,
     /// Since when the oldest due profile is due, 0 when none is. Some seconds old.
@@ -232,6 +204,12 @@ pub enum StoreError {
     )]
     Locked {
         /// Where the store lies.
+        path: String,
+    },
+    /// There is no store yet.
+    #[error("there is no store at {path}: the sink has not run yet, or ran with another data_dir")]
+    Missing {
+        /// Where it would lie.
         path: String,
     },
     /// The store could not be opened.

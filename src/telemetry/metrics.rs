@@ -1,8 +1,12 @@
 //! Every metric, in one table.
 
-use std::sync::Arc;
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use prometheus_client::{
+    encoding::text::encode,
     metrics::{
         counter::Counter,
         family::{Family, MetricConstructor},
@@ -11,6 +15,8 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
+
+use crate::clock::{Clock, Micros};
 
 /// Label pairs of a series.
 type Labels = Vec<(&'static str, String)>;
@@ -60,7 +66,7 @@ macro_rules! table {
 
         impl Families {
             fn register(&self, registry: &mut Registry) {
-                $( table!(@register registry, $name, concat!($($help),+).trim(), self.$field.clone() $(, $unit)?); )+
+                $( table!(@register registry, $name, concat!($($help),+).trim_matches([' ', '.']), self.$field.clone() $(, $unit)?); )+
             }
         }
     };
@@ -70,7 +76,8 @@ macro_rules! table {
     };
 }
 
-// Counters end in `_total` and units in their name on the wire; the registry adds both.
+// Counters end in `_total` and units in their name on the wire, and help ends in a full stop; the
+// registry adds all three.
 table! {
     /// Records that a source received.
     received_events: CounterFamily = "component_received_events";
@@ -90,6 +97,10 @@ table! {
     responses: CounterFamily = "http_client_responses";
     /// Time from sending an attempt to its answer.
     rtt: HistogramFamily = "http_client_rtt", Unit::Seconds;
+    /// Attempts that may be under way at once.
+    concurrency_limit: GaugeFamily = "adaptive_concurrency_limit";
+    /// Attempts that are under way.
+    concurrency_in_flight: GaugeFamily = "adaptive_concurrency_in_flight";
     /// Profiles by state.
     profiles: GaugeFamily = "profile_http_profiles";
     /// Updates by verdict.
@@ -115,7 +126,7 @@ table! {
 }
 
 /// The metrics of one process. The registry is a value: tests read it, nothing is global.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Metrics {
     families: Families,
 }
@@ -126,6 +137,16 @@ impl Metrics {
         let metrics = Self::default();
         metrics.families.register(registry);
         metrics
+    }
+
+    /// All series in the text format that Prometheus reads (`OpenMetrics` 1.0).
+    pub fn text(&self) -> Result<String, fmt::Error> {
+        // Made for each reader: registering shares the series, it does not copy them.
+        let mut registry = Registry::default();
+        self.families.register(&mut registry);
+        let mut text = String::new();
+        encode(&mut text, &registry)?;
+        Ok(text)
     }
 
     /// The series of one component. `kind` is `source` or `sink`, `component_type` the `type` of
@@ -167,8 +188,22 @@ pub struct Component {
     pub commit: Histogram,
     /// Age of the oldest due profile, in seconds.
     pub oldest_due: Gauge,
+    /// Attempts that may be under way at once.
+    pub concurrency_limit: Gauge,
+    /// Attempts under way.
+    pub concurrency_in_flight: Gauge,
     families: Families,
     labels: Labels,
+    last_error: Mutex<Option<LastError>>,
+}
+
+/// What went wrong last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastError {
+    /// When.
+    pub at: Micros,
+    /// What, without anything of a profile.
+    pub message: String,
 }
 
 impl Component {
@@ -186,8 +221,11 @@ impl Component {
             lag: families.lag.get_or_create_owned(&labels),
             commit: families.commit.get_or_create_owned(&labels),
             oldest_due: families.oldest_due.get_or_create_owned(&labels),
+            concurrency_limit: families.concurrency_limit.get_or_create_owned(&labels),
+            concurrency_in_flight: families.concurrency_in_flight.get_or_create_owned(&labels),
             families,
             labels,
+            last_error: Mutex::default(),
         }
     }
 
@@ -199,6 +237,17 @@ impl Component {
     /// The name of the component in the configuration.
     pub fn name(&self) -> &str {
         &self.labels[0].1
+    }
+
+    /// Remembers what went wrong, for whoever asks how the component stands.
+    pub fn note_error(&self, message: String) {
+        let error = LastError { at: Clock::system().now(), message };
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    /// What went wrong last.
+    pub fn last_error(&self) -> Option<LastError> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Counts errors, such as `("request_failed", "sending")`.

@@ -2,5 +2,7 @@
 
 pub mod logs;
 mod metrics;
+mod throttle;
 
-pub use metrics::{Component, Metrics};
+pub use metrics::{Component, LastError, Metrics};
+pub use throttle::Throttle;

@@ -244,6 +244,12 @@ fn no_secret_is_shown_and_none_is_needed() {
              client_id: me, client_secret: hunter2 }",
             "Bearer <token from https://login.acme.example/token?k=<hidden>>",
         ),
+        (
+            "{ strategy: oauth2, auth_endpoint: 'https://login.acme.example/token', client_id: me, \
+             client_auth: private_key_jwt, private_key_file: /nowhere/key, grant: password, \
+             username: u-hunter2, password: hunter2 }",
+            "Bearer <token from https://login.acme.example/token>",
+        ),
     ];
     for (auth, authorization) in strategies {
         let sink = format!(

@@ -3,14 +3,24 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something does not hold")]
 
 mod support;
+mod templates;
 
+mod api;
 mod batches;
+mod console;
 mod crash;
+mod dead_letters;
 mod demo;
 mod explain;
+mod fluent;
 mod gate;
 mod main_job;
 mod outage;
 mod request;
+mod signing;
 mod sources;
 mod start;
+mod tokens;
+mod vector;
+mod vector_client;
+mod wire;

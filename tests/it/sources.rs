@@ -10,11 +10,9 @@ use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use http::StatusCode;
 use profile_http::{
-    clock::Clock,
     config::{self, Env},
     local_endpoint::{Behaviour, LocalEndpoint, Settings},
-    store::{InvalidRecord, embedded::EmbeddedStore},
-    telemetry::Component,
+    store::{InvalidRecord, Letter, embedded::Letters},
 };
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::timeout};
@@ -77,15 +75,13 @@ impl Place {
 /// The invalid records that a run has kept, read once it has ended.
 fn invalid_records(config: &Path) -> Vec<InvalidRecord> {
     let plan = config::load(&[config.to_owned()], &Env::of_process()).unwrap();
-    let sink = &plan.sinks[0];
-    let store = EmbeddedStore::open(
-        &plan.store_dir(sink),
-        sink.mapping.clone(),
-        sink.state,
-        Clock::system(),
-        Component::detached(),
-    );
-    store.unwrap().invalid_records().unwrap()
+    let letters = Letters::open(&plan.store_dir(&plan.sinks[0])).unwrap();
+    let page = letters.page(None, usize::MAX - 1).unwrap();
+    let records = page.letters.into_iter().map(|letter| match letter {
+        Letter::Invalid { record, .. } => record,
+        Letter::Dead { .. } => panic!("{letter:?}"),
+    });
+    records.rev().collect()
 }
 
 /// Ends a run in the orderly way.

@@ -44,7 +44,8 @@ impl Site {
     }
 
     /// Writes a configuration with one sink `crm` that delivers to `endpoint`. `source` is the
-    /// source `in`, `sink` the options of the sink besides, each in YAML flow style.
+    /// source `in`, `sink` the options of the sink besides, each in YAML flow style. There is no
+    /// API, since tests run beside each other.
     pub(crate) fn configure(
         &self,
         name: &str,
@@ -54,7 +55,7 @@ impl Site {
     ) -> PathBuf {
         let data_dir = self.path("data");
         let text = format!(
-            "data_dir: {}\nsources:\n  in: {source}\nsinks:\n  crm:\n    \
+            "data_dir: {}\napi: {{ enabled: false }}\nsources:\n  in: {source}\nsinks:\n  crm:\n    \
              type: profile_http\n    inputs: [in]\n    http_endpoint: {endpoint:?}\n{sink}",
             data_dir.display()
         );

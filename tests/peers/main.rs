@@ -1,7 +1,8 @@
-//! Tests against real servers, not stand-ins of our own: nginx, and the OAuth2 server
-//! `oidc-provider` on Node.js.
+//! Tests against real servers and senders, not stand-ins of our own: nginx, the proxy tinyproxy, the
+//! OAuth2 server `oidc-provider` on Node.js, the fluent loggers of Node.js and Python, and
+//! OpenTelemetry's exporter.
 //!
-//! `tests/run` installs both and sets `PROFILE_HTTP_PEERS=required`, under which a test whose
+//! `tests/run` installs them and sets `PROFILE_HTTP_PEERS=required`, under which a test whose
 //! server is not there fails. Without it such a test says so and is skipped.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -10,11 +11,19 @@
 #[path = "../it/support.rs"]
 mod support;
 
+mod http2;
+mod mutual_tls;
 mod nginx;
 mod oidc;
 mod peer;
 
+mod curl;
+mod fluent;
+mod opentelemetry;
 mod program;
+mod proxy;
 mod stack;
+mod tinyproxy;
 mod tokens;
 mod transport;
+mod vector;

@@ -10,7 +10,11 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use profile_http::endpoint::IdentitySettings;
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
+    date_time_ymd,
+};
 use serde::Deserialize;
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
@@ -31,6 +35,8 @@ pub(crate) struct Nginx {
     folder: TempDir,
     authority: Issuer<'static, KeyPair>,
     address: SocketAddr,
+    /// What follows the address in `listen`.
+    listen: &'static str,
     /// Bound but not listening, so that nobody else gets the port while nginx is stopped.
     _port: TcpSocket,
     log: mpsc::Receiver<Answered>,
@@ -46,6 +52,10 @@ pub(crate) struct Answered {
     pub(crate) profile_version: String,
     pub(crate) x_source: String,
     pub(crate) x_tenant: String,
+    /// `HTTP/1.1` or `HTTP/2.0`.
+    pub(crate) protocol: String,
+    /// The subject of the client's certificate.
+    pub(crate) client: String,
     /// Empty where nginx did not read it.
     pub(crate) body: String,
 }
@@ -70,6 +80,16 @@ impl Nginx {
     }
 
     pub(crate) fn start_with(certificate: Certificate, directives: &str) -> Option<Self> {
+        Self::listening("ssl", certificate, directives)
+    }
+
+    /// An nginx that offers HTTP/2 and takes nothing else.
+    pub(crate) fn start_http2(directives: &str) -> Option<Self> {
+        let refuse = "if ($server_protocol != HTTP/2.0) { return 426; }";
+        Self::listening("ssl http2", Certificate::Valid, &format!("{refuse} {directives}"))
+    }
+
+    fn listening(listen: &'static str, certificate: Certificate, directives: &str) -> Option<Self> {
         let port = TcpSocket::new_v4().unwrap();
         port.set_reuseaddr(true).unwrap();
         port.bind(([127, 0, 0, 1], 0).into()).unwrap();
@@ -80,6 +100,7 @@ impl Nginx {
             authority: write_authority(folder.path()),
             folder,
             address: port.local_addr().unwrap(),
+            listen,
             _port: port,
             log,
             logger,
@@ -97,7 +118,8 @@ impl Nginx {
 
     /// Starts it after it was stopped, at the same port.
     pub(crate) fn start_again(&mut self, directives: &str) -> io::Result<()> {
-        let configuration = configuration(self.folder.path(), self.address, directives);
+        let configuration =
+            configuration(self.folder.path(), self.address, self.listen, directives);
         fs::write(self.folder.path().join("nginx.conf"), configuration).unwrap();
         // nginx takes a socket that it inherits, so that from now on no connection is refused.
         let listener = TcpListener::bind(self.address).unwrap();
@@ -154,6 +176,12 @@ impl Nginx {
         self.folder.path().join("ca.pem")
     }
 
+    /// Writes a certificate of its authority for a client, with the key, and returns where they
+    /// lie. Each time it is another pair in the same place.
+    pub(crate) fn write_client(&self, name: &str) -> IdentitySettings {
+        write_client(self.folder.path(), name, &self.authority)
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new("nginx");
         command.args(["-e", "error.log", "-c", "nginx.conf", "-p"]).arg(self.folder.path());
@@ -185,7 +213,7 @@ impl Drop for Nginx {
 }
 
 /// The log goes to stdout, which can be waited for.
-fn configuration(folder: &Path, address: SocketAddr, directives: &str) -> String {
+fn configuration(folder: &Path, address: SocketAddr, listen: &str, directives: &str) -> String {
     let mut places = String::new();
     for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
         writeln!(places, "{kind}_temp_path {kind};").unwrap();
@@ -198,6 +226,8 @@ fn configuration(folder: &Path, address: SocketAddr, directives: &str) -> String
         ("profile_version", "http_profile_version"),
         ("x_source", "http_x_source"),
         ("x_tenant", "http_x_tenant"),
+        ("protocol", "server_protocol"),
+        ("client", "ssl_client_s_dn"),
     ] {
         write!(fields, r#""{name}":"${variable}","#).unwrap();
     }
@@ -214,7 +244,7 @@ fn configuration(folder: &Path, address: SocketAddr, directives: &str) -> String
             log_format answered escape=json '{{{fields}\"body\":\"$request_body\"}}';
             {places}
             server {{
-                listen {address} ssl;
+                listen {address} {listen};
                 ssl_certificate server.pem;
                 ssl_certificate_key server.key;
                 access_log /dev/stdout answered;
@@ -231,7 +261,31 @@ fn configuration(folder: &Path, address: SocketAddr, directives: &str) -> String
     )
 }
 
-fn write_authority(folder: &Path) -> Issuer<'static, KeyPair> {
+/// Directives that let only clients of its authority in.
+pub(crate) const CLIENTS_ONLY: &str = "ssl_client_certificate ca.pem; ssl_verify_client on;";
+
+/// Writes a client's certificate and its key.
+pub(crate) fn write_client(
+    folder: &Path,
+    name: &str,
+    issuer: &Issuer<'static, KeyPair>,
+) -> IdentitySettings {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new([]).unwrap();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    let certificate = params.signed_by(&key, issuer).unwrap();
+    let settings = IdentitySettings {
+        crt_file: folder.join("client.pem"),
+        key_file: folder.join("client.key"),
+        key_pass: None,
+    };
+    fs::write(&settings.crt_file, certificate.pem()).unwrap();
+    fs::write(&settings.key_file, key.serialize_pem()).unwrap();
+    settings
+}
+
+pub(crate) fn write_authority(folder: &Path) -> Issuer<'static, KeyPair> {
     let key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::new([]).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

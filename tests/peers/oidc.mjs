@@ -4,10 +4,11 @@
 // token of the request. It ends when stdin does, so that it never
 // outlives the test that started it.
 
+import { createPublicKey } from "node:crypto";
 import http from "node:http";
-import Provider from "oidc-provider";
+import Provider, { errors } from "oidc-provider";
 
-const { clientSecret, tokenSeconds } = JSON.parse(process.env.OIDC_OPTIONS);
+const { clientSecret, userPassword, publicKeys, tokenSeconds } = JSON.parse(process.env.OIDC_OPTIONS);
 
 const scope = "profiles.read profiles.write";
 
@@ -21,6 +22,14 @@ const client = (id, method) => ({
   redirect_uris: [],
 });
 
+// A client that signs by an algorithm, with one of the keys that are given by algorithm in PEM.
+const signing = ([algorithm, key]) => ({
+  ...client(`by-${algorithm}`, "private_key_jwt"),
+  client_secret: undefined,
+  token_endpoint_auth_signing_alg: algorithm,
+  jwks: { keys: [{ ...createPublicKey(key).export({ format: "jwk" }), kid: algorithm }] },
+});
+
 const audience = "https://api.example";
 
 const configuration = {
@@ -29,6 +38,8 @@ const configuration = {
   clients: [
     client("in-body", "client_secret_post"),
     client("in-header", "client_secret_basic"),
+    { ...client("for-a-user", "client_secret_post"), grant_types: ["password"] },
+    ...Object.entries(publicKeys).map(signing),
     { ...client("not-allowed", "client_secret_post"), grant_types: [] },
   ],
   features: {
@@ -49,10 +60,22 @@ const configuration = {
   ttl: { ClientCredentials: tokenSeconds },
 };
 
+// The grant of RFC 6749 section 4.3, which the server leaves to those who want it.
+async function password(ctx) {
+  const { client, params, provider } = ctx.oidc;
+  if (params.username !== "ada" || params.password !== userPassword) {
+    throw new errors.InvalidGrant("unknown user or wrong password");
+  }
+  const token = new provider.ClientCredentials({ client, scope: params.scope });
+  const value = await token.save();
+  ctx.body = { access_token: value, expires_in: token.expiration, token_type: token.tokenType };
+}
+
 const server = http.createServer();
 server.listen(0, "127.0.0.1", () => {
   const address = `http://127.0.0.1:${server.address().port}`;
   const provider = new Provider(address, configuration);
+  provider.registerGrantType("password", password, ["username", "password", "scope", "resource"]);
   let grants = 0;
   provider.on("grant.success", () => (grants += 1));
   const oauth2 = provider.callback();

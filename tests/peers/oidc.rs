@@ -1,16 +1,20 @@
 use std::{
+    fs,
     io::{BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::LazyLock,
     time::Duration,
 };
 
 use bytes::Bytes;
 use http::{Request, Response, Uri};
 use profile_http::{
-    delivery::{ClientAuth, OAuth2Settings, Secret},
-    endpoint::{TlsSettings, Transport},
+    delivery::{AssertionSettings, ClientAuth, GrantType, JwtAlgorithm, OAuth2Settings, Secret},
+    endpoint::{TlsSettings, Transport, TransportSettings},
 };
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RsaKeySize};
+use tempfile::TempDir;
 use tower::ServiceExt;
 
 use crate::peer::{self, Peer};
@@ -18,10 +22,54 @@ use crate::peer::{self, Peer};
 /// The secret of every client, with characters that each way of sending it has to encode.
 pub(crate) const SECRET: &str = "s3cret +/=%&:\"";
 
-/// An OAuth2 server with three clients: `in-body`, `in-header` and `not-allowed`.
+/// The password of the user `ada`.
+pub(crate) const PASSWORD: &str = "pass & word=%";
+
+/// Making an RSA key takes a while, so that all tests share one.
+static RSA: LazyLock<KeyPair> =
+    LazyLock::new(|| KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap());
+static EC: LazyLock<KeyPair> =
+    LazyLock::new(|| KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap());
+
+pub(crate) const ALGORITHMS: [JwtAlgorithm; 3] =
+    [JwtAlgorithm::Rs256, JwtAlgorithm::Es256, JwtAlgorithm::Ps256];
+
+/// How a client of the server proves itself.
+#[derive(Clone, Copy)]
+pub(crate) enum Client {
+    InBody,
+    InHeader,
+    Signing(JwtAlgorithm),
+}
+
+impl Client {
+    pub(crate) fn id(self) -> String {
+        match self {
+            Self::InBody => "in-body".into(),
+            Self::InHeader => "in-header".into(),
+            Self::Signing(algorithm) => format!("by-{algorithm}"),
+        }
+    }
+}
+
+/// The key that the client of an algorithm signs with.
+fn key(algorithm: JwtAlgorithm) -> &'static KeyPair {
+    match algorithm {
+        JwtAlgorithm::Rs256 | JwtAlgorithm::Ps256 => &RSA,
+        JwtAlgorithm::Es256 => &EC,
+    }
+}
+
+/// That key in PEM form.
+pub(crate) fn private_key(algorithm: JwtAlgorithm) -> String {
+    key(algorithm).serialize_pem()
+}
+
+/// An OAuth2 server with the clients of [`Client`], and `for-a-user` and `not-allowed`.
 pub(crate) struct Oidc {
     _peer: Peer,
     address: String,
+    keys: TempDir,
 }
 
 impl Oidc {
@@ -32,7 +80,14 @@ impl Oidc {
             peer::missing("oidc-provider");
             return None;
         }
-        let options = serde_json::json!({ "clientSecret": SECRET, "tokenSeconds": token_seconds });
+        let public = ALGORITHMS
+            .map(|algorithm| (algorithm.to_string(), key(algorithm).public_key_pem().into()));
+        let options = serde_json::json!({
+            "clientSecret": SECRET,
+            "userPassword": PASSWORD,
+            "publicKeys": serde_json::Map::from_iter(public),
+            "tokenSeconds": token_seconds,
+        });
         let started = Peer::start(
             Command::new("node")
                 .arg(folder.join("oidc.mjs"))
@@ -55,7 +110,15 @@ impl Oidc {
             address.starts_with("http://"),
             "oidc.mjs did not start; run it by hand to see why"
         );
-        Some(Self { _peer: peer, address })
+        let keys = TempDir::new().unwrap();
+        for algorithm in ALGORITHMS {
+            fs::write(keys.path().join(algorithm.name()), private_key(algorithm)).unwrap();
+        }
+        Some(Self { _peer: peer, address, keys })
+    }
+
+    fn key_file(&self, algorithm: JwtAlgorithm) -> PathBuf {
+        self.keys.path().join(algorithm.name())
     }
 
     pub(crate) fn address(&self) -> &str {
@@ -63,18 +126,27 @@ impl Oidc {
     }
 
     /// What a client needs to get a token that may write profiles.
-    pub(crate) fn settings(&self, client_auth: ClientAuth) -> OAuth2Settings {
-        let client_id = match client_auth {
-            ClientAuth::Body => "in-body",
-            ClientAuth::Basic => "in-header",
-        };
+    pub(crate) fn settings(&self, client: Client) -> OAuth2Settings {
         OAuth2Settings {
             auth_endpoint: self.uri("/token"),
-            client_id: client_id.into(),
-            client_secret: Secret::Text(SECRET.into()),
-            client_auth,
+            grant: GrantType::ClientCredentials,
+            client_id: client.id(),
+            client_auth: match client {
+                Client::InBody => ClientAuth::Body { secret: Secret::Text(SECRET.into()) },
+                Client::InHeader => {
+                    ClientAuth::Basic { secret: Secret::Text(SECRET.into()), encode: true }
+                }
+                Client::Signing(algorithm) => ClientAuth::PrivateKeyJwt(AssertionSettings {
+                    key_file: self.key_file(algorithm),
+                    key_id: Some(algorithm.to_string()),
+                    algorithm,
+                    audience: self.uri("/token").to_string(),
+                    lifetime: Duration::from_mins(5),
+                }),
+            },
             scopes: vec!["profiles.write".into()],
             extra_params: vec![("resource".into(), "https://api.example".into())],
+            token_lifetime: Duration::from_mins(5),
             refresh_before: Duration::from_mins(1),
             timeout: Duration::from_secs(10),
             tls: TlsSettings::default(),
@@ -133,6 +205,6 @@ impl Oidc {
 }
 
 async fn send(request: Request<Bytes>) -> Response<Bytes> {
-    let transport = Transport::new(&TlsSettings::default(), Duration::from_secs(5), 1).unwrap();
+    let transport = Transport::new(TransportSettings::default()).unwrap();
     transport.oneshot(request).await.unwrap()
 }

@@ -5,32 +5,35 @@ use std::{
     fmt::Write,
 };
 
-use profile_http::delivery::ClientAuth;
+use profile_http::delivery::JwtAlgorithm;
 
 use crate::{
     nginx::{Answered, Certificate, Nginx, TAKE},
-    oidc::{Oidc, SECRET},
+    oidc::{Client, Oidc, SECRET, private_key},
     support::{MAPPING, Process, Site, record},
 };
 
 /// A sink's options for `nginx`, with the mapping of [`record`].
-fn options(nginx: &Nginx) -> String {
+pub(crate) fn options(nginx: &Nginx) -> String {
     format!("{MAPPING}    tls: {{ ca_file: '{}' }}\n", nginx.ca_file().display())
 }
 
-/// Options for tokens of `oidc`, the client's secret being that in a file `secret`.
-fn oauth2(oidc: &Oidc, site: &Site, client_auth: ClientAuth) -> String {
-    let (client_id, client_auth) = match client_auth {
-        ClientAuth::Body => ("in-body", "body"),
-        ClientAuth::Basic => ("in-header", "basic"),
+/// Options for tokens of `oidc`, the client's secret or key being in a file `secret`.
+pub(crate) fn oauth2(oidc: &Oidc, site: &Site, client: Client) -> String {
+    let file = site.path("secret");
+    let file = file.display();
+    let proof = match client {
+        Client::InBody => format!("client_auth: body, client_secret: {{ file: '{file}' }}"),
+        Client::InHeader => format!("client_auth: basic, client_secret: {{ file: '{file}' }}"),
+        Client::Signing(algorithm) => format!(
+            "client_auth: private_key_jwt, private_key_file: '{file}', algorithm: {algorithm}"
+        ),
     };
     format!(
-        "    auth:\n      strategy: oauth2\n      auth_endpoint: {}/token\n      \
-         client_id: {client_id}\n      client_secret: {{ file: '{}' }}\n      \
-         client_auth: {client_auth}\n      scopes: [profiles.write]\n      \
-         extra_params: {{ resource: https://api.example }}\n",
+        "    auth: {{ strategy: oauth2, auth_endpoint: '{}/token', client_id: {}, {proof}, \
+         scopes: [profiles.write], extra_params: {{ resource: https://api.example }} }}\n",
         oidc.address(),
-        site.path("secret").display()
+        client.id()
     )
 }
 
@@ -39,18 +42,18 @@ fn guarded(oidc: &Oidc) -> String {
     format!("{}\n{TAKE}", oidc.guard())
 }
 
-fn run(site: &Site, nginx: &Nginx, options: &str) -> Process {
+pub(crate) fn run(site: &Site, nginx: &Nginx, options: &str) -> Process {
     let url = nginx.url("/profiles");
     Process::run(&site.configure("run.yaml", "{ type: stdin }", &url, options))
 }
 
 /// Version `n` of the profiles 0 to `count`, as lines.
-fn records(count: u64, n: u64) -> String {
+pub(crate) fn records(count: u64, n: u64) -> String {
     (0..count).map(|id| record(id, n) + "\n").collect()
 }
 
 /// The id and the version of the profile that a request brought.
-fn profile(request: &Answered) -> (String, u64) {
+pub(crate) fn profile(request: &Answered) -> (String, u64) {
     let body: serde_json::Value = serde_json::from_str(&request.body).unwrap();
     let id = body["identityMap"]["crmid"][0]["id"].as_str().unwrap();
     (id.to_owned(), body["n"].as_u64().unwrap())
@@ -61,7 +64,7 @@ fn version(request: &Answered) -> u64 {
 }
 
 /// Ends the stream, and the run ends as if nothing had been.
-fn ends_well(mut process: Process) -> String {
+pub(crate) fn ends_well(mut process: Process) -> String {
     process.close_stdin();
     let (status, log) = process.wait();
     assert!(status.success(), "{status}: {log}");
@@ -69,13 +72,13 @@ fn ends_well(mut process: Process) -> String {
     log
 }
 
-async fn everything_arrives_once(client_auth: ClientAuth) {
+async fn everything_arrives_once(client: Client, secret: &str) {
     const PROFILES: u64 = 500;
     let Some(oidc) = Oidc::start(600) else { return };
     let Some(nginx) = Nginx::start(&guarded(&oidc)) else { return };
     let site = Site::new();
-    site.write("secret", SECRET);
-    let mut options = options(&nginx) + &oauth2(&oidc, &site, client_auth);
+    site.write("secret", secret);
+    let mut options = options(&nginx) + &oauth2(&oidc, &site, client);
     options.push_str(
         "    custom_headers: 'x-source:cdp,x-tenant:a\\,b'\n    request: { concurrency: 4 }\n",
     );
@@ -103,12 +106,18 @@ async fn everything_arrives_once(client_auth: ClientAuth) {
 
 #[tokio::test]
 async fn everything_arrives_once_over_few_connections_with_a_secret_in_the_body() {
-    everything_arrives_once(ClientAuth::Body).await;
+    everything_arrives_once(Client::InBody, SECRET).await;
 }
 
 #[tokio::test]
 async fn everything_arrives_once_over_few_connections_with_a_secret_in_a_header() {
-    everything_arrives_once(ClientAuth::Basic).await;
+    everything_arrives_once(Client::InHeader, SECRET).await;
+}
+
+#[tokio::test]
+async fn everything_arrives_once_over_few_connections_with_a_signed_assertion() {
+    let algorithm = JwtAlgorithm::Rs256;
+    everything_arrives_once(Client::Signing(algorithm), &private_key(algorithm)).await;
 }
 
 /// Waits for these profiles to be taken and no other request to be answered.
@@ -129,7 +138,7 @@ fn a_wrong_client_secret_closes_the_gate_until_the_file_has_the_right_one() {
     let Some(nginx) = Nginx::start(&guarded(&oidc)) else { return };
     let site = Site::new();
     site.write("secret", "of-yesterday");
-    let options = options(&nginx) + &oauth2(&oidc, &site, ClientAuth::Body);
+    let options = options(&nginx) + &oauth2(&oidc, &site, Client::InBody);
     let mut process = run(&site, &nginx, &options);
     process.write(&records(100, 1));
     let line = process.wait_for("the gate is closed");
@@ -142,6 +151,25 @@ fn a_wrong_client_secret_closes_the_gate_until_the_file_has_the_right_one() {
     takes(&nginx, 100);
     let log = ends_well(process);
     assert!(!log.contains("of-yesterday") && !log.contains(SECRET), "{log}");
+    assert_eq!(nginx.rest().len(), 0);
+}
+
+#[test]
+fn a_wrong_key_closes_the_gate_until_the_file_has_the_right_one() {
+    let Some(oidc) = Oidc::start(600) else { return };
+    let Some(nginx) = Nginx::start(&guarded(&oidc)) else { return };
+    let site = Site::new();
+    site.write("secret", &rcgen::KeyPair::generate().unwrap().serialize_pem());
+    let algorithm = JwtAlgorithm::Es256;
+    let options = options(&nginx) + &oauth2(&oidc, &site, Client::Signing(algorithm));
+    let mut process = run(&site, &nginx, &options);
+    process.write(&records(100, 1));
+    let line = process.wait_for("the gate is closed");
+    assert!(line.contains("invalid_client") && line.contains("private_key_file"), "{line}");
+    site.write("secret", &private_key(algorithm));
+    process.wait_for("the gate is open");
+    takes(&nginx, 100);
+    ends_well(process);
     assert_eq!(nginx.rest().len(), 0);
 }
 

@@ -1,14 +1,13 @@
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
-use profile_http::endpoint::{SendError, TlsSettings, TlsVersion, Transport};
+use profile_http::endpoint::{SendError, TlsSettings, TlsVersion, Transport, TransportSettings};
 use tower::ServiceExt;
 
 use crate::nginx::Nginx;
 
 fn transport(tls: &TlsSettings) -> Transport {
-    Transport::new(tls, Duration::from_secs(5), 8).unwrap()
+    let settings = TransportSettings { tls: tls.clone(), ..TransportSettings::default() };
+    Transport::new(settings).unwrap()
 }
 
 fn trusting(nginx: &Nginx) -> TlsSettings {

@@ -38,6 +38,8 @@ impl Site {
         let segments = sample::SEGMENTS.map(|(id, name)| json!({ "id": id, "name": name }));
         let text = json!({
             "data_dir": self.dir.join("data"),
+            // A demo runs beside whatever else does.
+            "api": { "enabled": false },
             "sources": { "samples": { "type": "http_server", "address": source } },
             "sinks": { SINK: {
                 "type": "profile_http",

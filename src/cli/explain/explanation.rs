@@ -23,6 +23,8 @@ pub(super) struct Explanation {
     pub(super) compared_with: Option<String>,
     /// Whether `profile.version` is set and the record has none.
     pub(super) version_missing: bool,
+    /// Why no request can be made although something is to be sent.
+    pub(super) unrenderable: Option<String>,
     /// The request that would be sent.
     pub(super) request: Option<Sent>,
 }
@@ -93,6 +95,7 @@ impl Explanation {
             changes: Changes::default(),
             compared_with: None,
             version_missing: false,
+            unrenderable: None,
             request: None,
         }
     }

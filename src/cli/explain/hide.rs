@@ -1,10 +1,10 @@
-use http::{HeaderMap, Uri, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderValue, Uri, header::AUTHORIZATION};
 use profile_http::delivery::AuthSettings;
 
 use super::explanation::Header;
 
 /// What stands for something that is not shown.
-const HIDDEN: &str = "<hidden>";
+pub(super) const HIDDEN: &str = "<hidden>";
 
 /// The URL without the values of its query: any of them may be a key, whatever its name.
 pub(super) fn url(url: &Uri) -> String {
@@ -26,11 +26,19 @@ pub(super) fn headers(headers: &HeaderMap, auth: &AuthSettings) -> Vec<Header> {
         name: name.to_string(),
         value: match authorization(auth).filter(|_| name == AUTHORIZATION) {
             Some(authorization) => authorization,
+            None if name == "webhook-signature" => signatures(value),
             None if value.is_sensitive() => HIDDEN.to_owned(),
             None => String::from_utf8_lossy(value.as_bytes()).into_owned(),
         },
     });
     shown.collect()
+}
+
+/// The kinds of the signatures. Those themselves are made when it comes to sending.
+fn signatures(value: &HeaderValue) -> String {
+    let signatures = value.to_str().unwrap_or_default().split(' ');
+    let kinds = signatures.map(|signature| signature.split(',').next().unwrap_or_default());
+    kinds.map(|kind| format!("{kind},{HIDDEN}")).collect::<Vec<_>>().join(" ")
 }
 
 /// What `Authorization` says, if `auth` sets it. The user of basic authentication is not shown

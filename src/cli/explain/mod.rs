@@ -52,7 +52,7 @@ pub(super) async fn run(args: Args, env: &Env) -> Result<(), Failure> {
         )));
     }
     let plan = args.config.load(env)?;
-    warn(&plan);
+    warn(&plan.warnings);
     let sink = sink(&plan, args.sink.as_deref())?;
     let mut rehearsal = Rehearsal::new(sink)?;
     let mut records = input::records(args.record).map_err(|error| unreadable(&error))?;

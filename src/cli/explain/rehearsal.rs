@@ -6,9 +6,10 @@ use profile_http::{
     clock::Clock,
     config::SinkPlan,
     delivery::{
-        AttemptError, AuthSettings, Deliver, Gate, Secret, Trail, auth::AuthLayer, compose,
+        AttemptError, AuthSettings, Deliver, Gate, Secret, SigningSettings, Trail, auth::AuthLayer,
+        compose,
     },
-    dispatch::{BatchSettings, Exporter},
+    dispatch::{BatchSettings, ExportError, Exporter, unrenderable},
     profile::{Mapping, ProfileId, Projected},
     record::Record,
     store::{
@@ -55,7 +56,11 @@ impl Rehearsal {
         let clock = Clock::system();
         let metrics = Component::detached();
         let mapping = Arc::clone(&sink.mapping);
-        let settings = EmbeddedSettings { sync: SyncMode::Os, cache_bytes: CACHE_BYTES };
+        let settings = EmbeddedSettings {
+            sync: SyncMode::Os,
+            cache_bytes: CACHE_BYTES,
+            ..EmbeddedSettings::default()
+        };
         let store = EmbeddedStore::open(
             dir.path(),
             Arc::clone(&mapping),
@@ -76,6 +81,7 @@ impl Rehearsal {
         // At no pace: nobody is spared by waiting.
         let mut delivery = delivery.clone();
         delivery.request.rate_limit = None;
+        delivery.signing = delivery.signing.as_ref().map(stand_in_keys);
         let stack = compose(
             &delivery,
             &gate,
@@ -113,6 +119,7 @@ impl Rehearsal {
             changes: Changes::default(),
             compared_with: None,
             version_missing: projected.version_missing,
+            unrenderable: None,
             request: None,
         };
         let former = self.former.get(&projected.id);
@@ -133,12 +140,16 @@ impl Rehearsal {
         }
         let mut body = former.and_then(|former| former.body.clone());
         if let Verdict::Changed(triggers) = verdict {
-            let (export, request) = self.deliver().await?;
-            if let Some(former) = self.former.get(&projected.id) {
-                explanation.changes.name(triggers, &mapping, former, &record.json, &export);
+            match self.deliver().await? {
+                Ok((request, sent)) => {
+                    if let Some(former) = self.former.get(&projected.id) {
+                        explanation.changes.name(triggers, &mapping, former, &record.json, &sent);
+                    }
+                    explanation.request = Some(self.shown(&request, &sent)?);
+                    body = Some(sent);
+                }
+                Err(unrenderable) => explanation.unrenderable = Some(unrenderable.to_string()),
             }
-            explanation.request = Some(self.shown(&request)?);
-            body = Some(export);
         }
         let former = Former { place, record: record.json.clone(), memberships, body };
         self.former.insert(projected.id, former);
@@ -168,28 +179,38 @@ impl Rehearsal {
         Ok(verdicts.pop().expect("each update gets a verdict"))
     }
 
-    /// Sends what is due through the stack, and returns what was exported and the request as it
-    /// came out of the stack.
-    async fn deliver(&mut self) -> Result<(Bytes, Request<Bytes>), Failure> {
+    /// Sends what is due through the stack. Returns the request as it came out of it and the
+    /// profile JSON that it carries, in whatever form.
+    async fn deliver(&mut self) -> Result<Result<(Request<Bytes>, Bytes), ExportError>, Failure> {
         let claims = self.store.claim(1).await.map_err(|error| failed(&error))?;
-        let [Claim { id, version, confirmed, known, .. }] = &claims.ready[..] else {
+        let [claim @ Claim { id, version, confirmed, known, .. }] = &claims.ready[..] else {
             return Err(Failure::of("what has changed is not due; this is a fault of the program"));
         };
-        let export = self.exporter.export(known, *version, *confirmed).map_err(Failure::of)?;
-        let request = self.exporter.request(std::iter::once(&export), &Trail::default());
-        self.stack.clone().oneshot(request).await.map_err(Failure::of)?;
-        let settled =
-            Settled { id: *id, version: *version, outcome: Outcome::Delivered, unknown: false };
+        let export = self.exporter.export(known, *version, *confirmed);
+        let outcome = match &export {
+            Ok(export) => {
+                let request = self.exporter.request(std::iter::once(export), &Trail::default());
+                self.stack.clone().oneshot(request).await.map_err(Failure::of)?;
+                Outcome::Delivered
+            }
+            Err(error) => {
+                let letter = unrenderable(claim, error.to_string(), self.clock.now());
+                Outcome::Refused(Arc::new(letter))
+            }
+        };
+        let settled = Settled { id: *id, version: *version, outcome, unknown: false };
         self.store.settle(vec![settled]).await.map_err(|error| failed(&error))?;
-        let sent = self.sent.try_recv().expect("what was delivered has come out of the stack");
-        Ok((export.body, sent))
+        Ok(export.map(|export| {
+            let request = self.sent.try_recv();
+            (request.expect("what was delivered has come out of the stack"), export.body)
+        }))
     }
 
-    fn shown(&self, request: &Request<Bytes>) -> Result<Sent, Failure> {
-        let body = String::from_utf8_lossy(request.body()).into_owned();
+    fn shown(&self, request: &Request<Bytes>, body: &Bytes) -> Result<Sent, Failure> {
+        let body = String::from_utf8_lossy(body).into_owned();
         Ok(Sent {
             method: request.method().to_string(),
-            url: hide::url(request.uri()),
+            url: self.exporter.endpoint().shown(Some(request.uri()), hide::HIDDEN),
             headers: hide::headers(request.headers(), &self.auth),
             body: RawValue::from_string(body).map_err(Failure::of)?,
         })
@@ -221,6 +242,16 @@ fn stand_in(auth: &AuthSettings) -> AuthSettings {
     match auth {
         AuthSettings::None => AuthSettings::None,
         _ => AuthSettings::Bearer { token: Secret::Text("-".into()) },
+    }
+}
+
+/// As many keys that sign, none of which has to be read. What they write is never shown.
+fn stand_in_keys(signing: &SigningSettings) -> SigningSettings {
+    // 32 zeros.
+    let key = Secret::Text(format!("{}=", "A".repeat(43)).into());
+    SigningSettings {
+        secrets: signing.secrets.iter().map(|_| key.clone()).collect(),
+        ed25519_key: signing.ed25519_key.as_ref().map(|_| key.clone()),
     }
 }
 

@@ -47,7 +47,7 @@ impl Rows {
 pub(super) fn introduction(sink: &SinkPlan) -> String {
     let spec = sink.mapping.spec();
     let mut rows = Rows::default();
-    let endpoint = hide::url(&sink.delivery.endpoint);
+    let endpoint = sink.delivery.endpoint.shown(None, hide::HIDDEN);
     rows.heading(&format!("sink {}: {} {endpoint}", sink.name, sink.delivery.method));
     if sink.batch.max_profiles > 1 {
         let most = sink.batch.max_profiles;
@@ -150,6 +150,9 @@ fn followed(rows: &mut Rows, explanation: &Explanation, spec: &MappingSpec) {
 }
 
 fn why_nothing(explanation: &Explanation) -> String {
+    if let Some(reason) = &explanation.unrenderable {
+        return format!("{reason}; a dead letter until something relevant changes");
+    }
     match explanation.verdict {
         "stale" => "its profile.version is lower than the known one, so the record is ignored",
         "not_followed" => "a profile that is not followed is remembered, but not sent",

@@ -1,15 +1,17 @@
+mod oauth2;
+
 use std::{path::PathBuf, time::Duration};
 
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Findings, Located, NeedKind, Read, Section, endpoint, tls};
+use super::{Findings, Located, NeedKind, Read, Section};
 use crate::{
     config::{
         problem::{Place, Problem},
         written::{Node, Text, Value},
     },
-    delivery::{AuthSettings, ClientAuth, OAuth2Settings, Secret},
+    delivery::{AuthSettings, Secret},
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,26 +27,8 @@ const STRATEGIES: [(&str, Strategy, &[&str]); 4] = [
     ("none", Strategy::None, &[]),
     ("basic", Strategy::Basic, &["user", "password"]),
     ("bearer", Strategy::Bearer, &["token"]),
-    (
-        "oauth2",
-        Strategy::OAuth2,
-        &[
-            "grant",
-            "auth_endpoint",
-            "client_id",
-            "client_secret",
-            "client_auth",
-            "scopes",
-            "extra_params",
-            "refresh_before_secs",
-            "timeout_secs",
-            "tls",
-        ],
-    ),
+    ("oauth2", Strategy::OAuth2, oauth2::OPTIONS),
 ];
-
-/// What the token request says by itself.
-const OWN_PARAMS: [&str; 4] = ["grant_type", "client_id", "client_secret", "scope"];
 
 /// Reads `auth`; without it requests are not authenticated.
 pub(super) fn read(sink: &mut Section<'_>) -> Option<AuthSettings> {
@@ -60,17 +44,40 @@ pub(super) fn read(sink: &mut Section<'_>) -> Option<AuthSettings> {
         Strategy::Basic => basic(&mut section),
         Strategy::Bearer => bearer(&mut section),
         Strategy::OAuth2 => {
-            oauth2(&mut section).map(|oauth2| AuthSettings::OAuth2(Box::new(oauth2)))
+            oauth2::read(&mut section).map(|oauth2| AuthSettings::OAuth2(Box::new(oauth2)))
         }
     };
     section.finish();
     settings
 }
 
+/// Warns when a delivery would be over before its token is.
+pub(super) fn warn_of_late_tokens(
+    place: &Place,
+    auth: &AuthSettings,
+    deadline: Duration,
+    findings: &Findings,
+) {
+    if matches!(auth, AuthSettings::OAuth2(oauth2) if oauth2.timeout >= deadline) {
+        findings.warn(
+            Problem::at(
+                place,
+                "`timeout_secs` of `auth` is no shorter than `deadline_secs` of `request`: a token \
+                 endpoint that hangs would look like an endpoint that does",
+            )
+            .help("let tokens take a part of the deadline only"),
+        );
+    }
+}
+
 fn strategy(section: &mut Section<'_>) -> Option<Strategy> {
     if !section.has("strategy") {
-        let given = STRATEGIES.iter().find(|(.., keys)| keys.iter().any(|key| section.has(key)));
-        let Some((name, ..)) = given else { return Some(Strategy::None) };
+        let given = |keys: &[&str]| keys.iter().filter(|key| section.has(key)).count();
+        // The first of those to which the most options belong.
+        let meant = STRATEGIES.iter().rev().max_by_key(|(.., keys)| given(keys));
+        let Some((name, ..)) = meant.filter(|(.., keys)| given(keys) > 0) else {
+            return Some(Strategy::None);
+        };
         section.missing("strategy", name);
         return None;
     }
@@ -79,17 +86,27 @@ fn strategy(section: &mut Section<'_>) -> Option<Strategy> {
 
 /// Reports options that mean nothing with the chosen strategy.
 fn refuse_options_of_others(section: &mut Section<'_>, chosen: Strategy) {
+    let own = |key: &str| {
+        STRATEGIES.iter().any(|(_, strategy, keys)| *strategy == chosen && keys.contains(&key))
+    };
     for (name, strategy, keys) in STRATEGIES {
-        for key in keys {
-            if strategy == chosen || !section.has(key) {
-                continue;
-            }
-            if let Some(entry) = section.take(key) {
-                section.findings().error(
-                    Problem::at(&entry.key_place, format!("`{key}` belongs to `strategy: {name}`"))
-                        .help(format!("remove it, or write `strategy: {name}`")),
-                );
-            }
+        for key in keys.iter().filter(|key| strategy != chosen && !own(key)) {
+            refuse(section, &[key], &format!("strategy: {name}"));
+        }
+    }
+}
+
+/// Reports the options that are given although they mean nothing without `owner`.
+fn refuse(section: &mut Section<'_>, keys: &[&'static str], owner: &str) {
+    for key in keys {
+        if !section.has(key) {
+            continue;
+        }
+        if let Some(entry) = section.take(key) {
+            section.findings().error(
+                Problem::at(&entry.key_place, format!("`{key}` belongs to `{owner}`"))
+                    .help(format!("remove it, or write `{owner}`")),
+            );
         }
     }
 }
@@ -118,71 +135,6 @@ fn bearer(section: &mut Section<'_>) -> Option<AuthSettings> {
         );
     }
     Some(AuthSettings::Bearer { token: token.value })
-}
-
-fn oauth2(section: &mut Section<'_>) -> Option<OAuth2Settings> {
-    section.choice("grant", &[("client_credentials", ())]);
-    let auth_endpoint = section
-        .required::<String>("auth_endpoint", "https://login.acme.example/oauth/token")
-        .and_then(|url| token_endpoint(&url, section.findings()));
-    let client_id = section.required::<String>("client_id", "profile-http");
-    let client_secret = section.required::<Secret>("client_secret", "${ACME_CLIENT_SECRET}");
-    let client_auth = section
-        .choice("client_auth", &[("body", ClientAuth::Body), ("basic", ClientAuth::Basic)])
-        .unwrap_or_default();
-    let scopes = section.get("scopes").unwrap_or_default();
-    let extra_params = extra_params(section);
-    let refresh_before = section.get("refresh_before_secs").unwrap_or(Duration::from_mins(1));
-    let timeout = section.get("timeout_secs").unwrap_or(Duration::from_secs(10));
-    let tls = tls::read(section);
-    Some(OAuth2Settings {
-        auth_endpoint: auth_endpoint?,
-        client_id: client_id?.value,
-        client_secret: client_secret?.value,
-        client_auth,
-        scopes,
-        extra_params,
-        refresh_before,
-        timeout,
-        tls,
-    })
-}
-
-fn token_endpoint(written: &Located<String>, findings: &Findings) -> Option<http::Uri> {
-    let url = endpoint::url("auth_endpoint", &written.value, &written.place, findings)?;
-    if url.scheme_str() == Some("http") && !endpoint::is_loopback(&url) {
-        findings.warn(
-            Problem::at(
-                &written.place,
-                "the client secret is sent over plain HTTP, readable on the way",
-            )
-            .help("use https://"),
-        );
-    }
-    Some(url)
-}
-
-fn extra_params(auth: &mut Section<'_>) -> Vec<(String, String)> {
-    let Some(mut section) = auth.section("extra_params") else { return Vec::new() };
-    let findings = section.findings();
-    let entries = section.rest();
-    entries
-        .into_iter()
-        .filter_map(|entry| {
-            if OWN_PARAMS.contains(&entry.key.as_str()) {
-                findings.error(
-                    Problem::at(
-                        &entry.key_place,
-                        format!("`{}` is part of every token request", entry.key),
-                    )
-                    .help("set it with the option of `auth` that it belongs to"),
-                );
-                return None;
-            }
-            let value = endpoint::text_of(&entry.key, entry.value, findings)?;
-            Some((entry.key, value))
-        })
-        .collect()
 }
 
 /// A secret: text, or `{ file: path }`.

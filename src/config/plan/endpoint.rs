@@ -2,24 +2,57 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, Uri};
 
-use super::{Findings, Located, NeedKind, Read, Section};
+use super::{
+    Findings, Located, NeedKind, Read, Section,
+    template::{self, Holes},
+};
 use crate::{
     config::{
+        mask,
         problem::{Place, Problem},
-        written::{Node, Text, Value},
+        written::{Entry, Node, Text, Value},
     },
     delivery::AuthSettings,
+    endpoint::template::{Template, UrlTemplate, percent_encoded},
 };
 
-/// Reads `http_endpoint` with what `query` adds to it.
-pub(super) fn read(section: &mut Section<'_>) -> Option<Located<Uri>> {
+/// Reads `http_endpoint` with what `query` adds to it. Templates are added to `holes`.
+pub(super) fn read(section: &mut Section<'_>, holes: &mut Holes) -> Option<Located<UrlTemplate>> {
     let written =
         section.required::<String>("http_endpoint", "https://api.acme.example/v1/profiles");
-    let query = query(section);
-    let written = written?;
-    let endpoint = url("http_endpoint", &written.value, &written.place, section.findings())?;
-    let full = with_query(&endpoint, &query, section.findings())?;
-    Some(Located { value: full, place: written.place })
+    let query = query(section, holes);
+    let Located { value: text, place } = written?;
+    let findings = section.findings();
+    let wrong = |(message, help): (String, String)| {
+        findings.error(Problem::at(&place, message).help(help));
+    };
+    let template = Template::parse(&text)
+        .map_err(|error| template::explained("`http_endpoint`", error))
+        .and_then(|template| literal_origin(&text, &template).map(|()| template));
+    let template = template.map_err(wrong).ok()?;
+    // What is filled in is encoded, so that a URL of the rest is one with it.
+    url("http_endpoint", &template.filled_with("x"), &place, findings)?;
+    holes.add(&template, &place, false, findings);
+    let full = with_query(template, query, findings);
+    let endpoint = UrlTemplate::new(&full).map_err(|error| {
+        findings.error(Problem::with_remedy(&place, &error));
+    });
+    Some(Located { value: endpoint.ok()?, place })
+}
+
+/// Nothing but path and query may differ between profiles.
+fn literal_origin(text: &str, template: &Template) -> Result<(), (String, String)> {
+    let first = template.literals().first().map_or("", String::as_str);
+    let has_path = first.split_once("://").is_some_and(|(_, rest)| rest.contains(['/', '?', '#']));
+    if template.names().is_empty() || has_path || !(text.contains("://") || text.starts_with('{')) {
+        return Ok(());
+    }
+    Err((
+        "`http_endpoint` has a template in its scheme, host or port".to_owned(),
+        "write these as they are, so that no profile can choose where it is sent; templates may \
+         stand in the path and in the query"
+            .to_owned(),
+    ))
 }
 
 /// Reads a URL that requests are sent to: `http` or `https` to a literal host.
@@ -50,8 +83,8 @@ fn check_url(name: &str, text: &str) -> Result<Uri, (String, String)> {
     }
     if text.contains(['{', '}']) {
         return problem(
-            "has a `{…}` in it, but every profile is sent to the same URL",
-            "write the URL as it is to be called, or %7B and %7D for the characters themselves",
+            "has a brace in it",
+            "write the URL as it is to be called, and %7B and %7D for the characters themselves",
         );
     }
     if text.contains('#') {
@@ -86,17 +119,31 @@ fn check_url(name: &str, text: &str) -> Result<Uri, (String, String)> {
     Ok(uri)
 }
 
-fn query(sink: &mut Section<'_>) -> Vec<(String, String, Place)> {
+/// A parameter of the query: its name, its value, and its place.
+type Parameter = (String, Template, Place);
+
+fn query(sink: &mut Section<'_>, holes: &mut Holes) -> Vec<Parameter> {
     let Some(mut section) = sink.section("query") else { return Vec::new() };
     let findings = section.findings();
-    let entries = section.rest();
-    entries
-        .into_iter()
-        .filter_map(|entry| {
-            let value = text_of(&entry.key, entry.value, findings)?;
-            Some((entry.key, value, entry.key_place))
-        })
-        .collect()
+    let mut parameter = |entry: Entry| {
+        let Entry { key, key_place, value } = entry;
+        let template = match value.value {
+            Value::Text(text) => {
+                // What a variable holds may be secret, and is sent as it is.
+                let literal = |at| text.variables.iter().any(|range| range.contains(&at));
+                let template = Template::parse_around(&text.text, literal).map_err(|error| {
+                    let what = format!("query parameter `{key}`");
+                    let (message, help) = template::explained(&what, error);
+                    findings.error(Problem::at(&key_place, message).help(help));
+                });
+                template.ok()?
+            }
+            _ => Template::literal(text_of(&key, value, findings)?),
+        };
+        holes.add(&template, &key_place, mask::is_sensitive(&key), findings);
+        Some((key, template, key_place))
+    };
+    section.rest().into_iter().filter_map(&mut parameter).collect()
 }
 
 /// Reads a parameter: text, a whole number or a boolean, which all end up as text.
@@ -108,64 +155,32 @@ pub(super) fn text_of(name: &str, node: Node, findings: &Findings) -> Option<Str
     }
 }
 
-fn with_query(
-    endpoint: &Uri,
-    added: &[(String, String, Place)],
-    findings: &Findings,
-) -> Option<Uri> {
-    let mut query = endpoint.query().unwrap_or_default().to_owned();
-    let mut names: Vec<String> = query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| pair.split('=').next().unwrap_or_default().to_owned())
+fn with_query(mut endpoint: Template, added: Vec<Parameter>, findings: &Findings) -> Template {
+    let query = endpoint.split_once('?').map(|(_, query)| query);
+    let mut is_first = query.is_none();
+    let own = query.into_iter().flat_map(|query| query.split('&'));
+    let mut names: Vec<String> = own
+        .map(|pair| pair.split_once('=').map_or(pair.to_string(), |(name, _)| name.to_string()))
         .collect();
-    for (name, value, place) in added {
-        let encoded = percent_encoded(name);
+    for (name, mut value, place) in added {
+        let encoded = percent_encoded(&name);
         if names.contains(&encoded) {
             findings.error(
                 Problem::at(
-                    place,
+                    &place,
                     format!("`http_endpoint` has a query parameter `{name}` already"),
                 )
                 .help("remove one of the two"),
             );
             continue;
         }
-        if !query.is_empty() {
-            query.push('&');
-        }
-        query.push_str(&encoded);
-        query.push('=');
-        query.push_str(&percent_encoded(value));
+        let mark = if std::mem::take(&mut is_first) { "?" } else { "&" };
+        endpoint.append(Template::literal(format!("{mark}{encoded}=")));
+        value.map_literals(|literal| percent_encoded(literal));
+        endpoint.append(value);
         names.push(encoded);
     }
-    let path = if query.is_empty() {
-        endpoint.path().to_owned()
-    } else {
-        format!("{}?{query}", endpoint.path())
-    };
-    let mut parts = endpoint.clone().into_parts();
-    parts.path_and_query = path.parse().ok();
-    let full = Uri::from_parts(parts).ok();
-    if full.is_none() {
-        findings.error(Problem::nowhere("`http_endpoint` and `query` are too long for a URL"));
-    }
-    full
-}
-
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(byte.into());
-        } else {
-            const HEX: &[u8; 16] = b"0123456789ABCDEF";
-            encoded.push('%');
-            encoded.push(HEX[usize::from(byte >> 4)].into());
-            encoded.push(HEX[usize::from(byte & 15)].into());
-        }
-    }
-    encoded
+    endpoint
 }
 
 /// Whether what is sent there never leaves the machine.
@@ -177,12 +192,13 @@ pub(super) fn is_loopback(uri: &Uri) -> bool {
 
 /// Warns when profiles go over the network in the clear.
 pub(super) fn warn_of_plain_text(
-    endpoint: &Located<Uri>,
+    endpoint: &Located<UrlTemplate>,
     auth: &AuthSettings,
     headers: &HeaderMap,
     findings: &Findings,
 ) {
-    if endpoint.value.scheme_str() != Some("http") || is_loopback(&endpoint.value) {
+    let origin = endpoint.value.origin();
+    if origin.scheme_str() != Some("http") || is_loopback(origin) {
         return;
     }
     let secrets = !matches!(auth, AuthSettings::None)
@@ -228,10 +244,5 @@ mod tests {
         ] {
             assert!(check_url("u", bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn query_parameters_are_encoded() {
-        assert_eq!(percent_encoded("a b&c=ü/1.~"), "a%20b%26c%3D%C3%BC%2F1.~");
     }
 }

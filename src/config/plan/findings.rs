@@ -1,6 +1,10 @@
 use std::{cell::RefCell, path::PathBuf};
 
-use crate::config::problem::{Place, Problem};
+use crate::{
+    config::problem::{Place, Problem},
+    delivery::{IdentitySettings, JwtAlgorithm, sign::KeyKind},
+    listen::TlsFiles,
+};
 
 /// What is found while a plan is made, besides the plan.
 #[derive(Default)]
@@ -24,8 +28,18 @@ pub(in crate::config) enum NeedKind {
     Directory(PathBuf),
     /// A file that holds a secret.
     Secret(PathBuf),
+    /// A file that holds a key to sign with, besides being one of a secret.
+    SigningKey(PathBuf, KeyKind),
     /// A file that holds certificates.
     Certificates(PathBuf),
+    /// A file that holds the certificate that we show.
+    Certificate(PathBuf),
+    /// The key of that certificate.
+    Key(IdentitySettings),
+    /// A file that holds a private key, for signatures by the algorithm.
+    PrivateKey(PathBuf, JwtAlgorithm),
+    /// Certificate and key of a listening source, and the authorities of its clients.
+    ServerTls(TlsFiles),
     /// A host that can be looked up.
     Host(String, u16),
 }
@@ -49,6 +63,27 @@ impl Findings {
     /// Something that must be there when the plan is carried out.
     pub(super) fn need(&self, place: &Place, kind: NeedKind) {
         self.needs.borrow_mut().push(Need { place: place.clone(), kind });
+    }
+
+    /// How many needs were found so far.
+    pub(super) fn needs(&self) -> usize {
+        self.needs.borrow().len()
+    }
+
+    /// Needs another host instead of one that was needed after the first `from` needs.
+    pub(super) fn replace_need(&self, from: usize, host: &NeedKind, place: &Place, by: NeedKind) {
+        let NeedKind::Host(host, port) = host else { return };
+        let mut needs = self.needs.borrow_mut();
+        let after = needs.split_off(from);
+        let is_it = |need: &Need| matches!(&need.kind, NeedKind::Host(name, at) if name == host && at == port);
+        needs.extend(after.into_iter().filter(|need| !is_it(need)));
+        if let NeedKind::Host(name, at) = &by
+            && !needs[from..]
+                .iter()
+                .any(|need| matches!(&need.kind, NeedKind::Host(n, p) if n == name && p == at))
+        {
+            needs.push(Need { place: place.clone(), kind: by });
+        }
     }
 
     /// Errors, warnings and needs, each in the order in which they were found.

@@ -1,6 +1,11 @@
+use std::ops::Range;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Read, Section};
+use super::{
+    Read, Section,
+    template::{self, Holes},
+};
 use crate::{
     config::{
         mask,
@@ -8,6 +13,7 @@ use crate::{
         written::{Text, Value},
     },
     delivery::AuthSettings,
+    endpoint::template::{HeaderTemplate, Template},
 };
 
 /// Headers that are about one connection and not about the request (RFC 9110 section 7.6.1).
@@ -26,6 +32,44 @@ const HOP_BY_HOP: [&str; 9] = [
 /// Headers that belong to each request.
 const OWN: [&str; 4] = ["host", "content-length", "idempotency-key", "profile-version"];
 
+/// The custom headers of a sink.
+#[derive(Default)]
+pub(super) struct Headers {
+    /// Those that are the same for every profile.
+    pub(super) fixed: HeaderMap,
+    /// Those that are filled in from it.
+    pub(super) templates: Vec<HeaderTemplate>,
+}
+
+impl Headers {
+    fn has(&self, name: &HeaderName) -> bool {
+        let filled_in = self.templates.iter().any(|template| template.name == name);
+        filled_in || self.fixed.contains_key(name)
+    }
+}
+
+/// The options that set headers of their own.
+pub(super) struct Others<'a> {
+    pub(super) auth: Option<&'a AuthSettings>,
+    /// Whether bodies are compressed.
+    pub(super) compressed: bool,
+    /// Whether requests are signed.
+    pub(super) signed: bool,
+}
+
+impl Others<'_> {
+    /// The option that sets this header.
+    fn which_sets(&self, name: &HeaderName) -> Option<&'static str> {
+        let authenticated = self.auth.is_some_and(|auth| !matches!(auth, AuthSettings::None));
+        match name.as_str() {
+            "authorization" if authenticated => Some("auth"),
+            name if self.signed && name.starts_with("webhook-") => Some("signing"),
+            "content-encoding" if self.compressed => Some("request.compression"),
+            _ => None,
+        }
+    }
+}
+
 /// A header as it was written.
 #[derive(Debug, PartialEq, Eq)]
 struct Written {
@@ -33,19 +77,27 @@ struct Written {
     value: String,
     /// Whether a variable is part of the name, which then is not shown either.
     name_varies: bool,
-    /// Whether a variable is part of the value.
-    value_varies: bool,
+    /// The parts of the value that come from variables, which hold no templates.
+    variables: Vec<Range<usize>>,
 }
 
-/// Reads `custom_headers` in either form. Values that may be secret are marked as sensitive.
-pub(super) fn read(sink: &mut Section<'_>, auth: Option<&AuthSettings>) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+/// Reads `custom_headers` in either form. Values that may be secret are marked as sensitive, and
+/// templates are added to `holes`.
+pub(super) fn read(sink: &mut Section<'_>, others: &Others<'_>, holes: &mut Holes) -> Headers {
+    let mut headers = Headers::default();
     let findings = sink.findings();
     let Some(entry) = sink.take("custom_headers") else { return headers };
     let place = entry.value.place.clone();
-    let mut add = |header: Written, place: &Place| match checked(&header, auth, &headers) {
-        Ok((name, value)) => {
-            headers.insert(name, value);
+    let mut add = |header: Written, place: &Place| match checked(&header, others, &headers) {
+        Ok(header) if header.value.names().is_empty() => {
+            let value = header.value.literals().concat();
+            let mut value = HeaderValue::from_str(&value).expect("the literals were checked");
+            value.set_sensitive(header.sensitive);
+            headers.fixed.insert(header.name, value);
+        }
+        Ok(header) => {
+            holes.add(&header.value, place, header.sensitive, findings);
+            headers.templates.push(header);
         }
         Err((message, help)) => findings.error(Problem::at(place, message).help(help)),
     };
@@ -61,9 +113,9 @@ pub(super) fn read(sink: &mut Section<'_>, auth: Option<&AuthSettings>) -> Heade
                 if let Some(text) = Text::read(&entry.key, entry.value, findings) {
                     let header = Written {
                         name: entry.key,
-                        value_varies: text.has_variable(),
                         value: text.text,
                         name_varies: false,
+                        variables: text.variables,
                     };
                     add(header, &entry.key_place);
                 }
@@ -79,16 +131,16 @@ pub(super) fn read(sink: &mut Section<'_>, auth: Option<&AuthSettings>) -> Heade
 
 fn checked(
     header: &Written,
-    auth: Option<&AuthSettings>,
-    known: &HeaderMap,
-) -> Result<(HeaderName, HeaderValue), (String, String)> {
+    others: &Others<'_>,
+    known: &Headers,
+) -> Result<HeaderTemplate, (String, String)> {
     let Written { name, value, .. } = header;
     let shown = if header.name_varies { "named by a variable" } else { &format!("`{name}`") };
     let problem = |what: &str, help: &str| Err((format!("header {shown} {what}"), help.to_owned()));
     let Ok(parsed) = name.parse::<HeaderName>() else {
         return problem("has a name that no header can have", "use letters, digits and `-`");
     };
-    if known.contains_key(&parsed) {
+    if known.has(&parsed) {
         return problem("is named twice", "remove one of the two; case makes no difference");
     }
     if HOP_BY_HOP.contains(&parsed.as_str()) {
@@ -97,24 +149,30 @@ fn checked(
     if OWN.contains(&parsed.as_str()) {
         return problem("is set by the sink itself for each request", "remove it");
     }
-    let authenticated = auth.is_some_and(|auth| !matches!(auth, AuthSettings::None));
-    if parsed == http::header::AUTHORIZATION && authenticated {
-        return problem("is what `auth` sets", "keep one of the two");
+    if let Some(option) = others.which_sets(&parsed) {
+        return problem(&format!("is what `{option}` sets"), "keep one of the two");
     }
-    if value.contains(['{', '}']) {
+    let from_variable = |at| header.variables.iter().any(|range| range.contains(&at));
+    let template = Template::parse_around(value, from_variable)
+        .map_err(|error| template::explained(&format!("header {shown}"), error))?;
+    let is_template = !template.names().is_empty();
+    if parsed == http::header::AUTHORIZATION && is_template {
         return problem(
-            "has a `{…}` in its value, but the same headers are sent with every profile",
-            "write the value as it is to be sent",
+            "has a template, but says who sends, which no profile decides",
+            "write its value as it is to be sent",
         );
     }
-    let Ok(mut parsed_value) = HeaderValue::from_str(value) else {
+    let unfit = |literal: &String| {
+        HeaderValue::from_str(literal).is_err() || is_template && !HeaderTemplate::can_hold(literal)
+    };
+    if template.literals().iter().any(unfit) {
         return problem(
             "has a character in its value that a header cannot hold",
             "use visible ASCII characters and spaces; no line breaks",
         );
-    };
-    parsed_value.set_sensitive(header.value_varies || mask::is_sensitive(name));
-    Ok((parsed, parsed_value))
+    }
+    let sensitive = !header.variables.is_empty() || mask::is_sensitive(name);
+    Ok(HeaderTemplate { name: parsed, value: template, sensitive })
 }
 
 /// Splits the string form at commas, then each part at its first colon. `\,` is a comma and `\\` a
@@ -145,7 +203,20 @@ fn split(text: &Text) -> Result<Vec<Written>, &'static str> {
 #[derive(Default)]
 struct Piece {
     text: String,
-    varies: bool,
+    /// The parts that come from variables.
+    variables: Vec<Range<usize>>,
+}
+
+impl Piece {
+    /// Without the blanks at its ends.
+    fn trimmed(self) -> (String, Vec<Range<usize>>) {
+        let before = self.text.len() - self.text.trim_start().len();
+        let text = self.text.trim().to_owned();
+        let within = |at: usize| at.saturating_sub(before).min(text.len());
+        let variables = self.variables.iter().map(|range| within(range.start)..within(range.end));
+        let variables = variables.collect();
+        (text, variables)
+    }
 }
 
 /// What stands between two commas.
@@ -158,19 +229,23 @@ struct Part {
 impl Part {
     fn push(&mut self, c: char, varies: bool) {
         let piece = self.value.as_mut().unwrap_or(&mut self.name);
+        let start = piece.text.len();
         piece.text.push(c);
-        piece.varies |= varies;
+        let end = piece.text.len();
+        match piece.variables.last_mut() {
+            _ if !varies => {}
+            Some(last) if last.end == start => last.end = end,
+            _ => piece.variables.push(start..end),
+        }
     }
 
     fn finish(self) -> Result<Written, &'static str> {
-        let name = self.name.text.trim().to_owned();
+        let (name, in_name) = self.name.trimmed();
         match self.value {
-            Some(value) => Ok(Written {
-                name,
-                value: value.text.trim().to_owned(),
-                name_varies: self.name.varies,
-                value_varies: value.varies,
-            }),
+            Some(value) => {
+                let (value, variables) = value.trimmed();
+                Ok(Written { name, value, name_varies: !in_name.is_empty(), variables })
+            }
             None if name.is_empty() => Err("`custom_headers` has an empty part"),
             // Without a colon it may be the rest of a value, which must not be shown.
             None => Err("`custom_headers` has a part without a colon"),
@@ -225,8 +300,8 @@ mod tests {
         let headers = split(&partly_variable("k:a,x-admin:1,b:2", 2..13)).unwrap();
         assert_eq!(headers.len(), 2);
         assert_eq!(headers[0].value, "a,x-admin:1");
-        assert!(headers[0].value_varies);
-        assert!(!headers[1].value_varies);
+        assert_eq!(headers[0].variables.first(), Some(&(0..headers[0].value.len())));
+        assert!(headers[1].variables.is_empty());
     }
 
     #[test]

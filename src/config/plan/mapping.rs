@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Findings, Located, Read, Section};
+use super::{Findings, Located, Read, Section, governance::Labelled};
 use crate::{
     config::{
         problem::Problem,
@@ -11,15 +11,21 @@ use crate::{
     },
 };
 
-/// Reads `profile` and `export`, and compiles what they map.
-pub(super) fn read(sink: &mut Section<'_>, retain: Retain) -> Option<Arc<Mapping>> {
+/// Reads `profile` and `export`, and compiles what they map. The attributes go to `labelled` with
+/// their labels; nothing stands for every attribute.
+pub(super) fn read(
+    sink: &mut Section<'_>,
+    retain: Retain,
+    labelled: &mut Option<Vec<Labelled>>,
+) -> Option<Arc<Mapping>> {
     let findings = sink.findings();
     let errors = findings.errors();
     let profile = sink.required_section("profile", "{ key: identityMap.crmid }");
     let export = sink.required_section("export", "{ attributes: [person.name] }");
     let profile_place = profile.as_ref().map(|section| section.place().clone());
     let export_place = export.as_ref().map(|section| section.place().clone());
-    let (profile, export) = (profile.map(read_profile), export.map(read_export));
+    let (profile, export) =
+        (profile.map(read_profile), export.map(|section| read_export(section, labelled)));
     let (profile, export) = (profile?, export?);
     if findings.errors() > errors {
         // What could not be read is not in the mapping, and would be missed there again.
@@ -83,17 +89,18 @@ fn read_profile(mut section: Section<'_>) -> Profile {
 }
 
 /// Reads `export` into a mapping whose `profile` part is left empty.
-fn read_export(mut section: Section<'_>) -> MappingSpec {
+fn read_export(mut section: Section<'_>, labelled: &mut Option<Vec<Labelled>>) -> MappingSpec {
     let flag = |section: &mut Section<'_>, key| section.get::<bool>(key).unwrap_or(false);
     let attributes = section.take("attributes");
+    *labelled = attributes
+        .map_or_else(|| Some(Vec::new()), |entry| read_attributes(entry, section.findings()));
+    let paths = labelled.as_ref().map(|attributes| attributes.iter().map(|a| a.path.clone()));
     let spec = MappingSpec {
         key: Vec::new(),
         at: None,
         version: None,
         strip_prefix: None,
-        attributes: attributes
-            .and_then(|entry| read_attributes(entry, section.findings()))
-            .unwrap_or(Attributes::Listed(Vec::new())),
+        attributes: paths.map_or(Attributes::All, |paths| Attributes::Listed(paths.collect())),
         segments: section.get("segments").unwrap_or_default(),
         identities: section.get("identities"),
         unmapped_segments: flag(&mut section, "unmapped_segments"),
@@ -110,26 +117,25 @@ fn read_export(mut section: Section<'_>) -> MappingSpec {
     spec
 }
 
-/// Reads `attributes`: `"*"`, or a list of paths or `{ path }`.
-fn read_attributes(entry: Entry, findings: &Findings) -> Option<Attributes> {
+/// Reads `attributes`: a list of paths or `{ path, labels }`, or `"*"`, which is `None`.
+fn read_attributes(entry: Entry, findings: &Findings) -> Option<Vec<Labelled>> {
     let place = entry.value.place.clone();
     let is_star = |node: &Node| matches!(&node.value, Value::Text(text) if text.text == "*");
     match &entry.value.value {
         Value::List(items) if items.iter().any(is_star) => {
             if items.len() == 1 {
-                return Some(Attributes::All);
+                return None;
             }
             findings.error(
                 Problem::at(&place, "`*` stands for every attribute, so the others say nothing")
                     .help("write `attributes: \"*\"`, or remove the `*`"),
             );
-            return None;
+            return Some(Vec::new());
         }
-        Value::Text(_) if is_star(&entry.value) => return Some(Attributes::All),
+        Value::Text(_) if is_star(&entry.value) => return None,
         _ => {}
     }
-    let listed = Vec::<Attribute>::read("attributes", entry.value, findings)?;
-    Some(Attributes::Listed(listed.into_iter().map(|attribute| attribute.0).collect()))
+    Some(Vec::read("attributes", entry.value, findings).unwrap_or_default())
 }
 
 /// Reads `removed`, whose `null` may be written with or without quotes.
@@ -143,18 +149,18 @@ fn removed(section: &mut Section<'_>) -> Removed {
         .unwrap_or_default()
 }
 
-struct Attribute(Path);
-
-impl Read for Attribute {
+impl Read for Labelled {
     fn read(name: &str, node: Node, findings: &Findings) -> Option<Self> {
         if !matches!(node.value, Value::Map(_)) {
-            return Path::read(name, node, findings).map(Self);
+            let path = Path::read(name, node, findings)?;
+            return Some(Self { path, labels: Vec::new() });
         }
         let place = node.place.clone();
         let mut section = Section::new("an attribute", &place, node, findings)?;
         let path = section.required::<Path>("path", "person.name");
+        let labels = section.get("labels").unwrap_or_default();
         section.finish();
-        path.map(|path| Self(path.value))
+        Some(Self { path: path?.value, labels })
     }
 }
 

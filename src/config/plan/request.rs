@@ -1,19 +1,34 @@
-use std::{num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, ops::RangeInclusive, time::Duration};
 
-use super::{Located, Section};
+use super::{Located, Section, proxy};
 use crate::{
-    config::{problem::Problem, written::Value},
-    delivery::{BackoffSettings, Classes, RateLimitSettings, RequestSettings},
+    config::{
+        problem::{Place, Problem},
+        written::Value,
+    },
+    delivery::{
+        BackoffSettings, Classes, Coding, ConcurrencySettings, Http2, RateLimitSettings,
+        RequestSettings,
+    },
 };
 
-/// Reads `request`.
-pub(super) fn read(sink: &mut Section<'_>) -> RequestSettings {
+/// Requests at once where the endpoint bears more.
+const MAX_CONCURRENCY: usize = 200;
+/// What can be asked for: requests at once, and attempts in a period.
+const REQUESTS: RangeInclusive<i128> = 1..=4096;
+const ATTEMPTS: RangeInclusive<i128> = 1..=1_000_000;
+
+/// Reads `request`; also gives where its proxy is named.
+pub(super) fn read(sink: &mut Section<'_>) -> (RequestSettings, Option<Place>) {
     let mut settings = RequestSettings {
         timeout: Duration::from_secs(10),
         connect_timeout: Duration::from_secs(5),
+        http2: Http2::default(),
+        proxy: None,
         deadline: Duration::from_secs(30),
-        concurrency: 16,
+        concurrency: ConcurrencySettings::Adaptive { max: MAX_CONCURRENCY },
         rate_limit: None,
+        honour_rate_limit_headers: true,
         retry: BackoffSettings {
             attempts: 3,
             initial: Duration::from_millis(200),
@@ -21,17 +36,27 @@ pub(super) fn read(sink: &mut Section<'_>) -> RequestSettings {
         },
         retry_after_max: Duration::from_mins(5),
         classes: Classes::default(),
+        compression: None,
     };
-    let Some(mut section) = sink.section("request") else { return settings };
+    let Some(mut section) = sink.section("request") else { return (settings, None) };
     let timeout = times(&mut section, &mut settings);
-    if let Some(concurrency) = concurrency(&mut section) {
-        settings.concurrency = concurrency;
-    }
+    settings.concurrency = concurrency(&mut section);
     settings.rate_limit = rate_limit(&mut section);
+    if let Some(honour) = section.get("honour_rate_limit_headers") {
+        settings.honour_rate_limit_headers = honour;
+    }
     if let Some(attempts) = section.number("retry_attempts", 0..=100) {
         settings.retry.attempts = attempts;
     }
     settings.classes = classes(&mut section);
+    let codings = [("none", None), ("gzip", Some(Coding::Gzip)), ("zstd", Some(Coding::Zstd))];
+    settings.compression = section.choice("compression", &codings).flatten();
+    let versions = [("auto", Http2::Auto), ("never", Http2::Never), ("always", Http2::Always)];
+    if let Some(http2) = section.choice("http2", &versions) {
+        settings.http2 = http2;
+    }
+    let proxy = section.peek("proxy").map(|entry| entry.key_place.clone());
+    settings.proxy = proxy::read(&mut section);
     if settings.deadline < settings.timeout {
         let place = timeout.map_or(section.place().clone(), |timeout| timeout.place);
         section.findings().warn(
@@ -43,7 +68,7 @@ pub(super) fn read(sink: &mut Section<'_>) -> RequestSettings {
         );
     }
     section.finish();
-    settings
+    (settings, proxy)
 }
 
 /// Reads the times; gives the one that other times are compared with.
@@ -66,37 +91,67 @@ fn times(section: &mut Section<'_>, settings: &mut RequestSettings) -> Option<Lo
     timeout
 }
 
-fn concurrency(section: &mut Section<'_>) -> Option<usize> {
-    let adaptive = section.peek("concurrency").is_some_and(
-        |entry| matches!(&entry.value.value, Value::Text(text) if text.text == "adaptive"),
-    );
-    if adaptive {
-        let place = section.take("concurrency")?.value.place;
-        section.findings().error(
-            Problem::at(&place, "`concurrency` must be a number of requests, not `adaptive`")
-                .help("write how many requests may be under way at once, for example 16"),
-        );
-        return None;
+fn concurrency(section: &mut Section<'_>) -> ConcurrencySettings {
+    let written = section.peek("concurrency").map(|entry| &entry.value);
+    let is_number = written.is_some_and(|node| match &node.value {
+        Value::Text(text) => text.is_variable() && text.text.trim().parse::<i128>().is_ok(),
+        value => matches!(value, Value::Integer(_)),
+    });
+    if is_number {
+        let fixed = section.number("concurrency", REQUESTS);
+        if let Some(max) = section.take("max_concurrency") {
+            section.findings().error(
+                Problem::at(
+                    &max.key_place,
+                    "`max_concurrency` bounds nothing where `concurrency` is a number",
+                )
+                .help("remove it, or write `concurrency: adaptive`"),
+            );
+        }
+        return ConcurrencySettings::Fixed(fixed.unwrap_or(MAX_CONCURRENCY));
     }
-    section.number("concurrency", 1..=4096)
+    if let Some(node) = section.take("concurrency").map(|entry| entry.value)
+        && !matches!(&node.value, Value::Text(text) if text.text.trim() == "adaptive")
+    {
+        section.findings().error(
+            Problem::at(&node.place, "`concurrency` must be `adaptive` or a number of requests")
+                .help("write `adaptive`, or how many may be under way at once, for example 16"),
+        );
+    }
+    let max = section.number("max_concurrency", REQUESTS).unwrap_or(MAX_CONCURRENCY);
+    ConcurrencySettings::Adaptive { max }
 }
 
 fn rate_limit(section: &mut Section<'_>) -> Option<RateLimitSettings> {
-    let most = i128::from(u32::MAX);
     let has_num = section.has("rate_limit_num");
     let place = section.place().clone();
     let depends =
         ["rate_limit_duration_secs", "rate_limit_burst"].into_iter().find(|key| section.has(key));
-    let num = section.number("rate_limit_num", 1..=most);
+    let num: Option<u32> = section.number("rate_limit_num", ATTEMPTS);
     let per = section.get("rate_limit_duration_secs").unwrap_or(Duration::from_secs(1));
-    let burst = section.number("rate_limit_burst", 1..=most).unwrap_or(1);
+    let burst_place = section.peek("rate_limit_burst").map(|entry| entry.value.place.clone());
+    let burst = section.number("rate_limit_burst", ATTEMPTS).unwrap_or(1);
     if let (false, Some(key)) = (has_num, depends) {
         section.findings().warn(
             Problem::at(&place, format!("`{key}` limits nothing without `rate_limit_num`"))
                 .help("add `rate_limit_num`, the number of requests in each period"),
         );
     }
-    Some(RateLimitSettings { num: NonZeroU32::new(num?)?, per, burst: NonZeroU32::new(burst)? })
+    let num = num?;
+    if let Some(place) = burst_place
+        && burst > num
+    {
+        section.findings().warn(
+            Problem::at(
+                &place,
+                format!(
+                    "`rate_limit_burst` lets {burst} requests go at once, but {num} are promised"
+                ),
+            )
+            .help("make it no larger than `rate_limit_num`"),
+        );
+    }
+    Some(RateLimitSettings { num: NonZeroU32::new(num)?, per, burst: NonZeroU32::new(burst)? })
 }
 
 fn classes(request: &mut Section<'_>) -> Classes {

@@ -189,6 +189,11 @@ impl<'a> Section<'a> {
         self.section(key)
     }
 
+    /// The options that have not been taken.
+    pub(super) fn entries(&mut self) -> &mut Vec<Entry> {
+        &mut self.entries
+    }
+
     /// Everything that is left, for maps whose keys are names.
     pub(super) fn rest(&mut self) -> Vec<Entry> {
         std::mem::take(&mut self.entries)

@@ -2,10 +2,19 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::{Located, Section, auth, batch, endpoint, headers, mapping, request, tls, top};
+use super::{
+    Located, Section, auth, batch, dead_letters, endpoint, governance,
+    headers::{self, Others},
+    hosted, mapping, proxy, request, signing,
+    template::Holes,
+    tls, top,
+};
 use crate::{
-    config::problem::{Place, Problem},
-    delivery::DeliverySettings,
+    config::{
+        Env,
+        problem::{Place, Problem},
+    },
+    delivery::{AuthSettings, DeliverySettings},
     dispatch::BatchSettings,
     profile::{Mapping, Retain},
     store::embedded::{EmbeddedSettings, SyncMode},
@@ -38,7 +47,10 @@ pub(super) fn read(
     mut section: Section<'_>,
     sources: &[(String, Place)],
     used: &mut Vec<String>,
+    env: &Env,
 ) -> Option<SinkPlan> {
+    let needs = section.findings().needs();
+    hosted::translate(&mut section);
     if section.has("type") {
         section.choice("type", &[("profile_http", ())]);
     } else {
@@ -49,18 +61,49 @@ pub(super) fn read(
     let title = section.get::<String>("name").unwrap_or_else(|| name.clone());
     let description = section.get::<String>("description");
 
-    let endpoint = endpoint::read(&mut section);
+    let mut holes = Holes::default();
+    let endpoint = endpoint::read(&mut section, &mut holes);
     let methods = [("post", Method::POST), ("put", Method::PUT), ("patch", Method::PATCH)];
     let method = section.choice("method", &methods).unwrap_or(Method::POST);
+    let auth_place = section.peek("auth").map(|entry| entry.key_place.clone());
     let auth = auth::read(&mut section);
-    let headers = headers::read(&mut section, auth.as_ref());
+    let (mut request, proxy) = request::read(&mut section);
+    let signing = signing::read(&mut section);
+    let others = Others {
+        auth: auth.as_ref(),
+        compressed: request.compression.is_some(),
+        signed: signing.is_some(),
+    };
+    let headers = headers::read(&mut section, &others, &mut holes);
     let (state, retain) = state(&mut section);
-    let mapping = mapping::read(&mut section, retain);
-    let request = request::read(&mut section);
+    let mut labelled = Some(Vec::new());
+    let mapping = mapping::read(&mut section, retain, &mut labelled);
+    governance::check(&mut section, labelled.as_deref());
+    if let Some(mapping) = &mapping {
+        holes.check(mapping, section.findings());
+    }
+    if endpoint.as_ref().is_some_and(|endpoint| endpoint.value.fixed().is_none()) {
+        request.classes = request.classes.for_templated_url();
+    }
     let batch = batch::read(&mut section);
-    let tls = tls::read(&mut section);
+    let url = endpoint.as_ref().map(|endpoint| endpoint.value.origin());
+    let tls = tls::read(&mut section, url);
+    let mut urls: Vec<_> = url.cloned().into_iter().collect();
+    if let Some(AuthSettings::OAuth2(oauth2)) = &auth {
+        urls.push(oauth2.auth_endpoint.clone());
+    }
+    let place = section.place().clone();
+    if proxy.is_none() {
+        request.proxy = proxy::of_environment(env, &urls, &place, section.findings());
+    }
+    if let Some(settings) = &request.proxy {
+        proxy::note(settings, &urls, proxy.as_ref(), &place, needs, section.findings());
+    }
     if let (Some(endpoint), Some(auth)) = (&endpoint, &auth) {
-        endpoint::warn_of_plain_text(endpoint, auth, &headers, section.findings());
+        endpoint::warn_of_plain_text(endpoint, auth, &headers.fixed, section.findings());
+    }
+    if let (Some(place), Some(auth)) = (&auth_place, &auth) {
+        auth::warn_of_late_tokens(place, auth, request.deadline, section.findings());
     }
     section.finish();
 
@@ -73,8 +116,10 @@ pub(super) fn read(
         delivery: DeliverySettings {
             endpoint: endpoint?.value,
             method,
-            headers,
+            headers: headers.fixed,
+            header_templates: headers.templates,
             auth: auth?,
+            signing,
             request,
             tls,
         },
@@ -126,6 +171,7 @@ fn state(sink: &mut Section<'_>) -> (EmbeddedSettings, Retain) {
         if let Some(bytes) = section.number("cache_bytes", 1 << 20..=1 << 40) {
             settings.cache_bytes = bytes;
         }
+        settings.dead_letters = dead_letters::read(&mut section);
         section.finish();
     }
     (settings, retain)

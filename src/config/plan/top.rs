@@ -1,10 +1,11 @@
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use super::{
-    Findings, Located, Need, NeedKind, Section, SinkPlan, SourceKind, SourcePlan, nearest, sink,
-    source,
+    ApiPlan, Findings, Located, Need, NeedKind, Section, SinkPlan, SourceKind, SourcePlan, api,
+    nearest, sink, source,
 };
 use crate::config::{
+    Env,
     problem::{Place, Problem},
     written::Node,
 };
@@ -14,6 +15,8 @@ use crate::config::{
 pub struct Plan {
     /// Where each sink has its store.
     pub data_dir: PathBuf,
+    /// Where it can be looked after; absent where that is switched off.
+    pub api: Option<ApiPlan>,
     /// The sources, in the order of the files. There is at least one.
     pub sources: Vec<SourcePlan>,
     /// The sinks, in the order of the files. There is at least one.
@@ -30,31 +33,38 @@ impl Plan {
     }
 }
 
-/// Makes a plan of the tree, or says everything that is wrong with it.
-pub(in crate::config) fn plan(tree: Node) -> Result<Plan, Vec<Problem>> {
+/// Makes a plan of the tree, with the proxies that the environment names, or says everything that is wrong with it.
+pub(in crate::config) fn plan(tree: Node, env: &Env) -> Result<Plan, Vec<Problem>> {
     let findings = Findings::default();
     let place = tree.place.clone();
     let parts = Section::new("the configuration", &place, tree, &findings)
-        .and_then(|top| read(top, &findings));
+        .and_then(|top| read(top, &findings, env));
     let (mut errors, mut warnings, needs) = findings.into_parts();
     errors.sort_by(Problem::in_file_order);
     warnings.sort_by(Problem::in_file_order);
     match parts {
-        Some((data_dir, sources, sinks)) if errors.is_empty() => {
-            Ok(Plan { data_dir, sources, sinks, warnings, needs })
+        Some(Parts { data_dir, api, sources, sinks }) if errors.is_empty() => {
+            Ok(Plan { data_dir, api, sources, sinks, warnings, needs })
         }
         _ => Err(errors),
     }
 }
 
-fn read(
-    mut top: Section<'_>,
-    findings: &Findings,
-) -> Option<(PathBuf, Vec<SourcePlan>, Vec<SinkPlan>)> {
+/// What a plan is made of.
+struct Parts {
+    data_dir: PathBuf,
+    api: Option<ApiPlan>,
+    sources: Vec<SourcePlan>,
+    sinks: Vec<SinkPlan>,
+}
+
+fn read(mut top: Section<'_>, findings: &Findings, env: &Env) -> Option<Parts> {
     let data_dir = top.required::<PathBuf>("data_dir", "/var/lib/profile-http");
     if let Some(Located { value, place }) = &data_dir {
         findings.need(place, NeedKind::Directory(value.clone()));
     }
+    let api_place = top.peek("api").map(|entry| entry.key_place.clone());
+    let api = api::read(&mut top);
     let source_sections = named(&mut top, "sources", "source", "{ from_stdin: { type: stdin } }");
     let sink_sections = named(&mut top, "sinks", "sink", "{ acme: { type: profile_http, … } }");
     top.finish();
@@ -70,7 +80,7 @@ fn read(
     let mut used = Vec::new();
     let sinks: Vec<_> = sink_sections
         .into_iter()
-        .filter_map(|(name, section)| sink::read(name, section, &names, &mut used))
+        .filter_map(|(name, section)| sink::read(name, section, &names, &mut used, env))
         .collect();
 
     for (name, place) in &names {
@@ -82,7 +92,10 @@ fn read(
         }
     }
     one_listener_an_address(&sources, &names, findings);
-    Some((data_dir?.value, sources, sinks))
+    if let Some(api) = &api {
+        no_source_at_the_api(api, api_place.as_ref(), &sources, &names, findings);
+    }
+    Some(Parts { data_dir: data_dir?.value, api, sources, sinks })
 }
 
 /// The sections of a map whose keys are names that the operator gives.
@@ -132,18 +145,10 @@ fn one_listener_an_address(
 ) {
     let listening: Vec<_> = sources
         .iter()
-        .filter_map(|source| match source.kind {
-            SourceKind::HttpServer { address, .. } => Some((&source.name, address)),
-            SourceKind::Stdin { .. } => None,
-        })
+        .filter_map(|source| Some((&source.name, source.kind.listen()?.address)))
         .collect();
     for (i, (name, address)) in listening.iter().enumerate() {
-        let other = listening[..i].iter().find(|(_, other)| {
-            let overlap = other.ip() == address.ip()
-                || other.ip().is_unspecified()
-                || address.ip().is_unspecified();
-            overlap && other.port() == address.port() && address.port() != 0
-        });
+        let other = listening[..i].iter().find(|(_, other)| overlap(*other, *address));
         let place = places.iter().find(|(known, _)| known == *name);
         if let (Some((other, _)), Some((_, place))) = (other, place) {
             findings.error(
@@ -164,6 +169,35 @@ fn one_listener_an_address(
             .help("keep one; it can feed several sinks"),
         );
     }
+}
+
+/// `place` is that of `api`, if it is written.
+fn no_source_at_the_api(
+    api: &ApiPlan,
+    place: Option<&Place>,
+    sources: &[SourcePlan],
+    places: &[(String, Place)],
+    findings: &Findings,
+) {
+    let source = sources.iter().find(|source| {
+        source.kind.listen().is_some_and(|listen| overlap(listen.address, api.address))
+    });
+    let Some(source) = source else { return };
+    let of_source = places.iter().find(|(name, _)| *name == source.name).map(|(_, place)| place);
+    let message = format!("source `{}` and the API listen at one address", source.name);
+    if let Some(place) = place.or(of_source) {
+        findings.error(
+            Problem::at(place, message)
+                .help("give one of them another port; `api.address` is 127.0.0.1:8686 by default"),
+        );
+    }
+}
+
+/// Whether only one can listen.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let same_ip =
+        one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    same_ip && one.port() == other.port() && one.port() != 0
 }
 
 /// Which of the sources `input` names; an error when none does.

@@ -2,8 +2,14 @@ use std::sync::Arc;
 
 use tower::Layer;
 
-use super::{Attempt, answers::Counters};
-use crate::telemetry::Component;
+use super::{
+    Attempt,
+    answers::{Counters, Reported},
+};
+use crate::{
+    delivery::{Classes, ConcurrencyLimit},
+    telemetry::Component,
+};
 
 /// Notes and counts each request that goes to the wire; see [`Attempt`].
 #[derive(Clone, Debug)]
@@ -14,7 +20,14 @@ pub struct AttemptLayer {
 impl AttemptLayer {
     /// A layer that counts into `component`: requests, answers by status, round-trip times.
     pub fn new(component: Arc<Component>) -> Self {
-        Self { counters: Arc::new(Counters::new(component)) }
+        Self { counters: Arc::new(Counters::new(component, None)) }
+    }
+
+    /// Reports to `limit` how each attempt ends, by these classes.
+    pub fn reporting_to(self, limit: ConcurrencyLimit, classes: Classes) -> Self {
+        let component = Arc::clone(&self.counters.component);
+        let reported = Reported { limit, classes };
+        Self { counters: Arc::new(Counters::new(component, Some(reported))) }
     }
 }
 

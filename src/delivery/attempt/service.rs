@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tower::Service;
 
 use super::answers::Counters;
-use crate::delivery::{AttemptError, Trail};
+use crate::delivery::{AttemptError, Trail, concurrency::Ended};
 
 /// Notes and counts each request that goes to the wire.
 #[derive(Clone, Debug)]
@@ -38,7 +38,11 @@ where
             trail.begin_attempt();
         }
         self.counters.component.requests.inc();
-        let open = Open { trail, counters: Arc::clone(&self.counters), started: Instant::now() };
+        let started = match &self.counters.limit {
+            Some(reported) => reported.limit.begin(),
+            None => Instant::now(),
+        };
+        let open = Open { trail, counters: Arc::clone(&self.counters), started, ended: false };
         AttemptFuture { inner: self.inner.call(request), open: Some(open) }
     }
 }
@@ -75,11 +79,16 @@ struct Open {
     trail: Option<Trail>,
     counters: Arc<Counters>,
     started: Instant,
+    ended: bool,
 }
 
 impl Open {
     fn end(mut self, result: &Result<Response<Bytes>, AttemptError>) {
+        self.ended = true;
         let trail = self.trail.take();
+        if let Some(reported) = &self.counters.limit {
+            reported.limit.end(self.started, reported.ended(result));
+        }
         match result {
             Ok(answer) => {
                 self.counters.component.rtt.observe(self.started.elapsed().as_secs_f64());
@@ -97,8 +106,14 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
         if let Some(trail) = &self.trail {
             trail.set_unknown();
+        }
+        if let Some(reported) = &self.counters.limit {
+            reported.limit.end(self.started, Ended::PushedBack);
         }
     }
 }

@@ -1,5 +1,7 @@
 use std::{io, path::PathBuf};
 
+use super::JwtAlgorithm;
+
 /// Why requests cannot be authenticated as configured.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
@@ -24,6 +26,17 @@ pub enum AuthError {
     /// The user of basic authentication holds a colon (RFC 7617 section 2).
     #[error("the user of basic authentication holds a colon, which separates it from the password")]
     ColonInUser,
+    /// The private key cannot be used.
+    #[error("{what}; {}", .algorithm.remedy())]
+    PrivateKey {
+        /// What is wrong.
+        what: String,
+        /// What it is to sign by.
+        algorithm: JwtAlgorithm,
+    },
+    /// No signature came about although the key is sound.
+    #[error("cannot sign the client's assertion; this machine may be out of random numbers")]
+    Unsigned,
     /// The token endpoint is not a URL.
     #[error("auth_endpoint is not a URL: {0}")]
     TokenUrl(#[from] oauth2::url::ParseError),

@@ -11,20 +11,22 @@ use http::{
 };
 use oauth2::{
     AsyncHttpClient, AuthType, Client, ClientId, ClientSecret, EndpointNotSet, EndpointSet,
-    HttpRequest, HttpResponse, RequestTokenError, Scope, StandardRevocableToken, TokenResponse,
-    TokenUrl,
-    basic::{
-        BasicErrorResponse, BasicRequestTokenError, BasicRevocationErrorResponse,
-        BasicTokenIntrospectionResponse,
-    },
+    HttpRequest, HttpResponse, ResourceOwnerPassword, ResourceOwnerUsername, Scope,
+    StandardRevocableToken, TokenResponse, TokenUrl,
+    basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse},
 };
-use secrecy::{ExposeSecret, SecretString};
-use tokio::time::{Instant, sleep, timeout};
+use secrecy::ExposeSecret;
+use tokio::time::{Instant, sleep, timeout_at};
 use tower::{ServiceExt, util::BoxCloneSyncService};
 
-use super::{AuthError, answer::TokenAnswer, secret};
+use super::{
+    AuthError, ClientAuth, OAuth2Settings,
+    answer::TokenAnswer,
+    proof::{self, Proof},
+};
 use crate::{
-    delivery::{AttemptError, ClientAuth, OAuth2Settings, TokenError},
+    clock::Clock,
+    delivery::{AttemptError, TokenError},
     telemetry::Component,
 };
 
@@ -37,22 +39,17 @@ const ATTEMPTS: u32 = 3;
 /// The upper bound of the first delay between them; each next bound is twice as long.
 const FIRST_DELAY: Duration = Duration::from_millis(200);
 
-/// The lifetime of a token whose answer names none.
-const DEFAULT_LIFETIME: Duration = Duration::from_mins(5);
-
 /// The longest lifetime that is believed, which also keeps the arithmetic of times in range.
 const MAX_LIFETIME: Duration = Duration::from_hours(365 * 24);
 
-/// The longest part of `error_description` that is shown.
-const DESCRIPTION_CHARS: usize = 300;
-
 /// Asks a token endpoint for tokens.
 pub(super) struct TokenEndpoint {
-    settings: OAuth2Settings,
+    pub(super) settings: OAuth2Settings,
     url: TokenUrl,
     /// The URL as it is shown: without user information and query, which may hold secrets.
-    shown: String,
+    pub(super) shown: String,
     transport: TokenTransport,
+    clock: Clock,
     metrics: Arc<Component>,
 }
 
@@ -67,15 +64,19 @@ pub(super) struct Grant {
 /// Why one token request did not lead to a token.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
-struct Failure {
-    error: AttemptError,
+pub(super) struct Failure {
+    pub(super) error: AttemptError,
     /// Whether it may pass at once.
-    again: bool,
+    pub(super) again: bool,
 }
 
 /// One token request and its answer.
 struct Exchange<'a> {
     endpoint: &'a TokenEndpoint,
+    /// What takes the place of the header that the crate makes.
+    authorization: Option<HeaderValue>,
+    /// When it is given up.
+    end: Instant,
     /// The status of the answer, which the errors of the crate do not tell.
     status: OnceLock<StatusCode>,
 }
@@ -97,24 +98,26 @@ impl TokenEndpoint {
     pub(super) fn new(
         settings: OAuth2Settings,
         transport: TokenTransport,
+        clock: Clock,
         metrics: Arc<Component>,
     ) -> Result<Self, AuthError> {
         let url = TokenUrl::new(settings.auth_endpoint.to_string())?;
         let shown = shown(&settings.auth_endpoint);
-        Ok(Self { settings, url, shown, transport, metrics })
+        Ok(Self { settings, url, shown, transport, clock, metrics })
     }
 
     /// One grant: a token request, repeated a few times if the endpoint cannot be reached or has
-    /// trouble of its own.
+    /// trouble of its own, as long as there is time.
     pub(super) async fn grant(&self) -> Result<Grant, AttemptError> {
-        // Read anew each time, so that a secret may be replaced while the process runs.
-        let secret = secret::read(&self.settings.client_secret)
-            .await
-            .map_err(|error| AttemptError::Secret(error.to_string()))?;
+        // One end for all of them, since requests wait.
+        let end = Instant::now() + self.settings.timeout;
         let mut attempt = 1;
         loop {
+            // Anew for each: an assertion is good once.
+            let proof = Proof::new(&self.settings, &self.clock).await;
+            let proof = proof.map_err(|error| AttemptError::Secret(error.to_string()))?;
             let asked_at = Instant::now();
-            let result = self.request(&secret).await;
+            let result = self.request(&proof, end).await;
             self.metrics.tokens(outcome(&result)).inc();
             match result {
                 Ok(answer) => return self.accept(&answer, asked_at),
@@ -139,81 +142,39 @@ impl TokenEndpoint {
         authorization.set_sensitive(true);
         // A token that ends at once makes no sense; some servers say so of one that never ends.
         let lifetime = answer.expires_in().filter(|lifetime| !lifetime.is_zero());
-        let lifetime = lifetime.unwrap_or(DEFAULT_LIFETIME).min(MAX_LIFETIME);
+        let lifetime = lifetime.unwrap_or(self.settings.token_lifetime).min(MAX_LIFETIME);
         Ok(Grant { authorization, asked_at, lifetime })
     }
 
-    async fn request(&self, secret: &SecretString) -> Result<TokenAnswer, Failure> {
+    async fn request(&self, proof: &Proof, end: Instant) -> Result<TokenAnswer, Failure> {
         let settings = &self.settings;
-        let client: OAuth2Client = Client::new(ClientId::new(settings.client_id.clone()))
-            .set_client_secret(ClientSecret::new(secret.expose_secret().to_owned()))
+        let mut client: OAuth2Client = Client::new(ClientId::new(settings.client_id.clone()))
             .set_auth_type(match settings.client_auth {
-                ClientAuth::Body => AuthType::RequestBody,
-                ClientAuth::Basic => AuthType::BasicAuth,
+                ClientAuth::Basic { .. } => AuthType::BasicAuth,
+                ClientAuth::Body { .. } | ClientAuth::PrivateKeyJwt(_) => AuthType::RequestBody,
             })
             .set_token_uri(self.url.clone());
-        let mut request = client
-            .exchange_client_credentials()
-            .add_scopes(settings.scopes.iter().cloned().map(Scope::new));
-        for (name, value) in &settings.extra_params {
-            request = request.add_extra_param(name, value);
+        if let proof::Client::Secret(secret) = &proof.client {
+            let secret = secret.expose_secret().to_owned();
+            client = client.set_client_secret(ClientSecret::new(secret));
         }
-        let exchange = Exchange { endpoint: self, status: OnceLock::new() };
-        let result = request.request_async(&exchange).await;
-        result.map_err(|error| self.explain(error, exchange.status.get().copied(), secret))
-    }
-
-    fn not_sent(&self, error: AttemptError) -> Failure {
-        let again = matches!(error, AttemptError::Connect(_) | AttemptError::Interrupted(_));
-        let error = match error {
-            // A certificate does not mend itself.
-            AttemptError::Tls(why) => {
-                AttemptError::Tls(format!("token endpoint {}: {why}", self.shown))
-            }
-            error => self.unavailable(&error.to_string()),
+        let scopes = settings.scopes.iter().cloned().map(Scope::new);
+        let own = settings.extra_params.iter().map(|(name, value)| (&**name, &**value));
+        let params = own.chain(proof.params());
+        let authorization = proof.authorization(settings);
+        let exchange = Exchange { endpoint: self, authorization, end, status: OnceLock::new() };
+        let result = if let Some((username, password)) = &proof.user {
+            let username = ResourceOwnerUsername::new(username.clone());
+            let password = ResourceOwnerPassword::new(password.expose_secret().to_owned());
+            let request = client.exchange_password(&username, &password).add_scopes(scopes);
+            let request = params.fold(request, |r, (name, value)| r.add_extra_param(name, value));
+            request.request_async(&exchange).await
+        } else {
+            let request = client.exchange_client_credentials().add_scopes(scopes);
+            let request = params.fold(request, |r, (name, value)| r.add_extra_param(name, value));
+            request.request_async(&exchange).await
         };
-        Failure { error, again }
-    }
-
-    /// What an answer without a token means and what to do about it.
-    fn explain(
-        &self,
-        error: BasicRequestTokenError<Failure>,
-        status: Option<StatusCode>,
-        secret: &SecretString,
-    ) -> Failure {
-        let error = match (error, status) {
-            (RequestTokenError::Request(failure), _) => return failure,
-            (RequestTokenError::ServerResponse(answer), _) => {
-                let code = answer.error().as_ref();
-                let said = match answer.error_description() {
-                    Some(text) => format!("{code} ({})", presentable(text, secret)),
-                    None => presentable(code, secret),
-                };
-                match remedy(code) {
-                    Some(remedy) => self.refused(&format!("it says {said}; {remedy}")),
-                    None => self.unavailable(&format!("it says {said}")),
-                }
-            }
-            // The details of the other errors may quote the token.
-            (_, Some(code)) => {
-                let remedy = match code.as_u16() {
-                    401 | 403 => CHECK_CLIENT,
-                    _ => "check auth_endpoint",
-                };
-                self.refused(&format!("it answered {code} without a token; {remedy}"))
-            }
-            (error, None) => self.refused(&error.to_string()),
-        };
-        Failure { error, again: false }
-    }
-
-    fn refused(&self, why: &str) -> AttemptError {
-        TokenError::Refused(format!("{}: {why}", self.shown)).into()
-    }
-
-    fn unavailable(&self, why: &str) -> AttemptError {
-        TokenError::Unavailable(format!("{}: {why}", self.shown)).into()
+        result.map_err(|error| self.explain(error, exchange.status.get().copied(), proof))
     }
 }
 
@@ -230,12 +191,15 @@ impl Exchange<'_> {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Failure> {
         let mut request = request.map(Bytes::from);
         request.headers_mut().insert(USER_AGENT, USER_AGENT_VALUE);
+        if let Some(authorization) = &self.authorization {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
         if let Some(authorization) = request.headers_mut().get_mut(AUTHORIZATION) {
             authorization.set_sensitive(true);
         }
         let endpoint = self.endpoint;
         let limit = endpoint.settings.timeout;
-        let answer = timeout(limit, endpoint.transport.clone().oneshot(request))
+        let answer = timeout_at(self.end, endpoint.transport.clone().oneshot(request))
             .await
             .unwrap_or(Err(AttemptError::Timeout(limit)))
             .map_err(|error| endpoint.not_sent(error))?;
@@ -258,31 +222,6 @@ impl Exchange<'_> {
 
 const USER_AGENT_VALUE: HeaderValue =
     HeaderValue::from_static(concat!("profile-http/", env!("CARGO_PKG_VERSION")));
-
-const CHECK_CLIENT: &str = "check client_id, client_secret and client_auth";
-
-/// What the operator does about an error code (RFC 6749 section 5.2, RFC 8707 section 2); none if
-/// the endpoint says that it is its own trouble.
-fn remedy(code: &str) -> Option<&'static str> {
-    match code {
-        "invalid_client" => Some(CHECK_CLIENT),
-        "unauthorized_client" | "unsupported_grant_type" => {
-            Some("allow this client the grant client_credentials")
-        }
-        "invalid_scope" => Some("check scopes"),
-        "invalid_target" => Some("check audience or resource in extra_params"),
-        "temporarily_unavailable" | "server_error" | "slow_down" => None,
-        _ => Some("check client_id, scopes and extra_params"),
-    }
-}
-
-/// Text of the endpoint that is fit for one line: short, without control characters, and without
-/// the secret, should the endpoint echo it.
-fn presentable(text: &str, secret: &SecretString) -> String {
-    let text = secret::hide(text, secret);
-    let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    plain.take(DESCRIPTION_CHARS).collect()
-}
 
 fn shown(uri: &Uri) -> String {
     let scheme = uri.scheme_str().unwrap_or("https");

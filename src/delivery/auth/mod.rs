@@ -2,7 +2,8 @@
 //! 401, tries once more with a newer credential, if there is one.
 //!
 //! Basic and bearer credentials come from the configuration or from a file that is read again when
-//! it changes. OAuth2 tokens come from a [`TokenSource`], which all requests of a sink share.
+//! it changes. OAuth2 tokens come from a [`TokenSource`], which all requests of a sink share; the
+//! token endpoint is asked with a secret or with a JWT signed by a private key.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -24,13 +25,18 @@
 //! ```
 
 mod answer;
+mod assertion;
 mod credentials;
 mod error;
 mod fixed;
 mod grant;
+mod key;
 mod layer;
-mod secret;
+mod proof;
+mod refusal;
+pub(super) mod secret;
 mod service;
+mod settings;
 mod token;
 
 #[cfg(test)]
@@ -39,6 +45,9 @@ mod tests;
 pub use credentials::Credential;
 pub use error::AuthError;
 pub use grant::TokenTransport;
+pub use key::check_key;
 pub use layer::AuthLayer;
+pub use secret::read as read_secret;
 pub use service::Auth;
+pub use settings::{AssertionSettings, ClientAuth, GrantType, JwtAlgorithm, OAuth2Settings};
 pub use token::TokenSource;

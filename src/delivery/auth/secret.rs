@@ -1,4 +1,4 @@
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::task::spawn_blocking;
@@ -7,7 +7,7 @@ use super::AuthError;
 use crate::delivery::Secret;
 
 /// The secret as it is now: a file is read each time, without holding up the runtime.
-pub(super) async fn read(secret: &Secret) -> Result<SecretString, AuthError> {
+pub async fn read(secret: &Secret) -> Result<SecretString, AuthError> {
     match secret {
         Secret::Text(text) => Ok(text.clone()),
         Secret::File(path) => {
@@ -19,7 +19,7 @@ pub(super) async fn read(secret: &Secret) -> Result<SecretString, AuthError> {
 }
 
 /// The secret as it is now, read on the spot.
-pub(super) fn read_now(secret: &Secret) -> Result<SecretString, AuthError> {
+pub(in crate::delivery) fn read_now(secret: &Secret) -> Result<SecretString, AuthError> {
     match secret {
         Secret::Text(text) => Ok(text.clone()),
         Secret::File(path) => read_file(path),
@@ -27,22 +27,11 @@ pub(super) fn read_now(secret: &Secret) -> Result<SecretString, AuthError> {
 }
 
 fn read_file(path: &Path) -> Result<SecretString, AuthError> {
-    let bytes = fs::read(path).map_err(|source| file_error(path, source))?;
-    // The decoding error would carry the bytes of the secret.
-    let not_text = |_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text");
-    let mut text =
-        String::from_utf8(bytes).map_err(not_text).map_err(|source| file_error(path, source))?;
-    text.truncate(without_line_end(&text).len());
-    if text.is_empty() {
+    let text = crate::secret::read_file(path).map_err(|source| file_error(path, source))?;
+    if text.expose_secret().is_empty() {
         return Err(AuthError::EmptySecret(path.to_owned()));
     }
-    Ok(text.into())
-}
-
-/// Editors and `echo` end a file with a line end, which is not part of the secret.
-fn without_line_end(text: &str) -> &str {
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    text.strip_suffix('\r').unwrap_or(text)
+    Ok(text)
 }
 
 fn file_error(path: &Path, source: io::Error) -> AuthError {

@@ -1,7 +1,9 @@
+mod assertions;
 mod fixed;
 mod grants;
 mod layer;
 mod tokens;
+mod under_load;
 
 use std::{
     sync::{Arc, Mutex},
@@ -15,13 +17,15 @@ use http::{Request, Response, StatusCode, header::AUTHORIZATION};
 use tokio::time::{Instant, sleep};
 use tower::{Service, service_fn};
 
-use super::{TokenSource, TokenTransport};
+use super::{ClientAuth, GrantType, OAuth2Settings, TokenSource, TokenTransport};
 use crate::{
-    delivery::{
-        AttemptError, ClientAuth, OAuth2Settings, Secret, TlsSettings, test_support::request,
-    },
+    clock::{Clock, Micros},
+    delivery::{AttemptError, Secret, TlsSettings, test_support::request},
     telemetry::Component,
 };
+
+/// When the tests' clock starts: 2024-02-01T00:00:00.9Z.
+const START: Micros = 1_706_745_600_900_000;
 
 const SECRET: &str = "hunter2+/=";
 
@@ -29,10 +33,11 @@ fn settings() -> OAuth2Settings {
     OAuth2Settings {
         auth_endpoint: "https://user:pass@login.example/oauth/token?key=abc".parse().unwrap(),
         client_id: "cdp".into(),
-        client_secret: Secret::Text(SECRET.into()),
-        client_auth: ClientAuth::Body,
+        grant: GrantType::ClientCredentials,
+        client_auth: ClientAuth::Body { secret: Secret::Text(SECRET.into()) },
         scopes: Vec::new(),
         extra_params: Vec::new(),
+        token_lifetime: Duration::from_mins(5),
         refresh_before: Duration::from_mins(1),
         timeout: Duration::from_secs(10),
         tls: TlsSettings::default(),
@@ -48,6 +53,8 @@ struct TokenServerState {
     requests: Vec<(Instant, Request<Bytes>)>,
     issued: usize,
     answer: Answer,
+    /// The only secret that is accepted, where it matters.
+    secret: Option<&'static str>,
 }
 
 #[derive(Clone)]
@@ -58,6 +65,8 @@ enum Answer {
     Error(AttemptError),
     Silence,
 }
+
+const INVALID_CLIENT: Answer = Answer::Status(401, r#"{"error":"invalid_client"}"#);
 
 impl Default for Answer {
     fn default() -> Self {
@@ -74,6 +83,10 @@ impl TokenServer {
 
     fn answer(&self, answer: Answer) {
         self.0.lock().unwrap().answer = answer;
+    }
+
+    fn accept_only(&self, secret: &'static str) {
+        self.0.lock().unwrap().secret = Some(secret);
     }
 
     /// Token requests so far.
@@ -102,8 +115,12 @@ impl TokenServer {
     async fn serve(&self, request: Request<Bytes>) -> Result<Response<Bytes>, AttemptError> {
         let answer = {
             let mut state = self.0.lock().unwrap();
+            let body = request.body().clone();
             state.requests.push((Instant::now(), request));
-            state.answer.clone()
+            let proven = state.secret.is_none_or(|secret| {
+                oauth2::url::form_urlencoded::parse(&body).any(|(_, value)| value == secret)
+            });
+            if proven { state.answer.clone() } else { INVALID_CLIENT }
         };
         sleep(Duration::from_millis(50)).await;
         let (status, content_type, body) = match answer {
@@ -123,7 +140,8 @@ impl TokenServer {
     }
 
     fn source_with(&self, settings: OAuth2Settings) -> TokenSource {
-        TokenSource::new(settings, self.transport(), Component::detached()).unwrap()
+        let clock = Clock::anchored(START);
+        TokenSource::new(settings, self.transport(), clock, Component::detached()).unwrap()
     }
 
     fn source(&self) -> TokenSource {

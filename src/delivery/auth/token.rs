@@ -7,13 +7,10 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    AuthError, Credential, TokenTransport,
+    AuthError, Credential, OAuth2Settings, TokenTransport,
     grant::{Grant, TokenEndpoint},
 };
-use crate::{
-    delivery::{AttemptError, OAuth2Settings},
-    telemetry::Component,
-};
+use crate::{clock::Clock, delivery::AttemptError, telemetry::Component};
 
 /// How long a failed grant answers for all who come without asking the token endpoint again. Not
 /// longer than the pause before the gate's first probe, which is to ask.
@@ -75,7 +72,8 @@ struct Failure {
 }
 
 impl TokenSource {
-    /// A source of tokens. The first is asked for by the first request.
+    /// A source of tokens. The first is asked for by the first request. The clock tells the time
+    /// at which an assertion is signed.
     ///
     /// # Panics
     ///
@@ -83,10 +81,11 @@ impl TokenSource {
     pub fn new(
         settings: OAuth2Settings,
         transport: TokenTransport,
+        clock: Clock,
         metrics: Arc<Component>,
     ) -> Result<Self, AuthError> {
         let refresh_before = settings.refresh_before;
-        let endpoint = TokenEndpoint::new(settings, transport, metrics.clone())?;
+        let endpoint = TokenEndpoint::new(settings, transport, clock, metrics.clone())?;
         let view = watch::Sender::default();
         let shared = Arc::new(Shared { view, wanted: Notify::new(), metrics });
         let task = tokio::spawn(keep_token(shared.clone(), endpoint, refresh_before));

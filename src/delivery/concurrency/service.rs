@@ -1,37 +1,38 @@
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http::{Request, Response};
 use pin_project_lite::pin_project;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::PollSemaphore;
 use tower::Service;
 
+use super::{ConcurrencyLimit, limit::Permit};
 use crate::delivery::AttemptError;
 
-/// Lets an attempt begin when one of a fixed number of permits is free.
+/// Lets an attempt begin when one of the permits of a [`ConcurrencyLimit`] is free.
 #[derive(Debug)]
 pub struct Concurrency<S> {
     inner: S,
+    limit: ConcurrencyLimit,
     permits: PollSemaphore,
     /// Taken in `poll_ready`, for the next call.
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<Permit>,
 }
 
 impl<S> Concurrency<S> {
-    pub(super) fn new(inner: S, permits: Arc<Semaphore>) -> Self {
-        Self { inner, permits: PollSemaphore::new(permits), permit: None }
+    pub(super) fn new(inner: S, limit: ConcurrencyLimit) -> Self {
+        let permits = PollSemaphore::new(limit.permits());
+        Self { inner, limit, permits, permit: None }
     }
 }
 
 impl<S: Clone> Clone for Concurrency<S> {
     /// The clone shares the permits, but has none yet.
     fn clone(&self) -> Self {
-        Self::new(self.inner.clone(), self.permits.clone_inner())
+        Self::new(self.inner.clone(), self.limit.clone())
     }
 }
 
@@ -45,7 +46,8 @@ where
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AttemptError>> {
         if self.permit.is_none() {
-            self.permit = ready!(self.permits.poll_acquire(cx));
+            let permit = ready!(self.permits.poll_acquire(cx));
+            self.permit = permit.map(|permit| self.limit.held(permit));
         }
         self.inner.poll_ready(cx)
     }
@@ -63,7 +65,7 @@ pin_project! {
     pub struct ConcurrencyFuture<F> {
         #[pin]
         inner: F,
-        permit: Option<OwnedSemaphorePermit>,
+        permit: Option<Permit>,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     delivery::{
         BackoffSettings, Classes,
         retry::RetryLayer,
-        test_support::{Script, answer, millis, request, secs, status},
+        test_support::{Script, answer, at_once, millis, request, secs, status},
     },
     telemetry::Component,
 };
@@ -15,7 +15,7 @@ use crate::{
 #[tokio::test(start_paused = true)]
 async fn no_more_attempts_than_permits_are_under_way() {
     let script = Script::new((0..10).map(|_| (secs(1), answer(200))));
-    let service = ConcurrencyLayer::new(3).layer(script.clone());
+    let service = ConcurrencyLayer::new(at_once(3)).layer(script.clone());
     let started = Instant::now();
     join_all((0..10).map(|_| service.clone().oneshot(request()))).await;
     assert_eq!(script.most(), 3);
@@ -25,7 +25,7 @@ async fn no_more_attempts_than_permits_are_under_way() {
 #[tokio::test(start_paused = true)]
 async fn a_waiter_that_gives_up_takes_no_permit_with_it() {
     let script = Script::new([(secs(5), answer(200))]);
-    let service = ConcurrencyLayer::new(1).layer(script);
+    let service = ConcurrencyLayer::new(at_once(1)).layer(script);
     let first = tokio::spawn(service.clone().oneshot(request()));
     tokio::task::yield_now().await;
     for _ in 0..3 {
@@ -38,14 +38,14 @@ async fn a_waiter_that_gives_up_takes_no_permit_with_it() {
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_is_dropped_frees_its_permit() {
     let script = Script::new([(secs(60), answer(200))]);
-    let service = ConcurrencyLayer::new(1).layer(script);
+    let service = ConcurrencyLayer::new(at_once(1)).layer(script);
     assert!(timeout(secs(1), service.clone().oneshot(request())).await.is_err());
     assert_eq!(status(&timeout(millis(1), service.oneshot(request())).await.unwrap()), 200);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_result_frees_the_permit_though_its_future_is_kept() {
-    let service = ConcurrencyLayer::new(1).layer(Script::default());
+    let service = ConcurrencyLayer::new(at_once(1)).layer(Script::default());
     let mut first = service.clone();
     let mut attempt = std::pin::pin!(first.ready().await.unwrap().call(request()));
     attempt.as_mut().await.unwrap();
@@ -58,7 +58,7 @@ async fn the_permit_is_free_during_the_pause_before_a_repetition() {
     let script = Script::of([answer_asking_to_wait(), answer(200), answer(201)]);
     let service = ServiceBuilder::new()
         .layer(RetryLayer::new(backoff, Classes::default(), Component::detached()))
-        .layer(ConcurrencyLayer::new(1))
+        .layer(ConcurrencyLayer::new(at_once(1)))
         .service(script);
     let first = tokio::spawn(service.clone().oneshot(request()));
     tokio::task::yield_now().await;

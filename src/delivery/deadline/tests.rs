@@ -7,7 +7,7 @@ use crate::{
         AttemptError, BackoffSettings, Classes,
         concurrency::ConcurrencyLayer,
         retry::RetryLayer,
-        test_support::{Script, answer, request, secs, status},
+        test_support::{Script, answer, at_once, request, secs, status},
     },
     telemetry::Component,
 };
@@ -30,7 +30,7 @@ async fn waiting_for_a_permit_does_not_count() {
     let script = Script::new([(secs(9), answer(200)), (secs(9), answer(200))]);
     let service = ServiceBuilder::new()
         .layer(DeadlineLayer::new(secs(10)))
-        .layer(ConcurrencyLayer::new(1))
+        .layer(ConcurrencyLayer::new(at_once(1)))
         .service(script);
     let first = tokio::spawn(service.clone().oneshot(request()));
     sleep(secs(1)).await;

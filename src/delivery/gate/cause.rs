@@ -14,6 +14,8 @@ pub enum Reason {
     Endpoint(StatusCode),
     /// No TLS connection can be made.
     Tls,
+    /// The proxy does not let us through.
+    Proxy,
     /// The token endpoint refuses the client.
     Token,
     /// A secret cannot be read.
@@ -34,6 +36,7 @@ impl Reason {
         match self {
             Self::Endpoint(_) => "endpoint",
             Self::Tls => "tls",
+            Self::Proxy => "proxy",
             Self::Token => "token",
             Self::Secret => "secret",
             Self::Failing => "failing",
@@ -67,6 +70,9 @@ impl Cause {
             },
             Err(error @ AttemptError::Tls(_)) => {
                 Self { reason: Reason::Tls, message: error.to_string() }
+            }
+            Err(error @ AttemptError::Proxy(_)) => {
+                Self { reason: Reason::Proxy, message: error.to_string() }
             }
             Err(AttemptError::Token(error @ TokenError::Refused(_))) => {
                 Self { reason: Reason::Token, message: error.to_string() }

@@ -13,7 +13,7 @@ use super::{
     state::{Answer, Outcome, Pass, State},
 };
 use crate::{
-    delivery::{AttemptError, Class, retry_after},
+    delivery::{AttemptError, Class, ConcurrencyLimit, retry_after},
     telemetry::Component,
 };
 
@@ -28,12 +28,8 @@ pub struct Gate {
 /// What the gate lets through now.
 #[derive(Debug)]
 pub enum Admission {
-    /// Anything, as long as no more than `allowance` deliveries are in flight.
-    Open {
-        /// Grows by one with each delivery from a few when the gate has just opened;
-        /// `usize::MAX` where it was never closed.
-        allowance: usize,
-    },
+    /// Anything, as far as the [limit](Gate::restarts) allows.
+    Open,
     /// One delivery with [`Trail::of_probe`](super::super::Trail::of_probe). Until it has ended, or
     /// the permission has been dropped, no other is let through.
     Probe(Probe),
@@ -86,6 +82,8 @@ pub(super) struct Shared {
     changed: watch::Sender<()>,
     component: Arc<Component>,
     retry_after_max: Duration,
+    /// Restarted when the gate opens.
+    limit: Mutex<Option<ConcurrencyLimit>>,
 }
 
 impl Gate {
@@ -97,8 +95,16 @@ impl Gate {
         let labels = state.view().labels();
         component.gate(labels, labels);
         let state = Mutex::new(state);
-        let shared = Arc::new(Shared { state, changed: sender, component, retry_after_max });
+        let shared =
+            Shared { state, changed: sender, component, retry_after_max, limit: Mutex::default() };
+        let shared = Arc::new(shared);
         Self { shared, changes }
+    }
+
+    /// Lets `limit`, in place of a former one, begin with a few attempts at once whenever the gate
+    /// opens: an endpoint that has only just recovered is not to be met by all that waited.
+    pub fn restarts(&self, limit: ConcurrencyLimit) {
+        *self.shared.limit() = Some(limit);
     }
 
     /// What may be sent now.
@@ -110,7 +116,7 @@ impl Gate {
             (answer, if probing { Change::Shown } else { Change::None })
         });
         match answer {
-            Answer::Open { allowance } => Admission::Open { allowance },
+            Answer::Open => Admission::Open,
             Answer::Closed { until } => Admission::Closed { until },
             Answer::Probe { id, closure } => {
                 Admission::Probe(Probe::new(Arc::clone(&self.shared), id, closure))
@@ -119,9 +125,8 @@ impl Gate {
     }
 
     /// Waits until the state has changed since this handle last waited. A change that came before
-    /// the call is not missed; it may already be known from [`ask`](Self::ask). Neither the growing
-    /// of the allowance nor what only the asker does counts: that it got a [`Probe`], and that it
-    /// dropped it for want of a profile.
+    /// the call is not missed; it may already be known from [`ask`](Self::ask). What only the asker
+    /// does does not count: that it got a [`Probe`], and that it dropped it for want of a profile.
     pub async fn changed(&mut self) {
         // The sender lives as long as `self.shared`.
         let _ = self.changes.changed().await;
@@ -218,6 +223,12 @@ impl Shared {
 
     fn show(&self, before: View, state: &State, now: Instant) {
         let after = state.view();
+        if before.state != GateState::Open && after.state == GateState::Open {
+            // Before anyone hears of the opening.
+            if let Some(limit) = &*self.limit() {
+                limit.restart();
+            }
+        }
         self.component.gate(before.labels(), after.labels());
         let sink = self.component.name();
         let Some(reason) = after.reason else {
@@ -237,6 +248,11 @@ impl Shared {
         } else {
             warn!(sink, %reason, probe_in, "the gate is closed, profiles wait: {message}");
         }
+    }
+
+    fn limit(&self) -> MutexGuard<'_, Option<ConcurrencyLimit>> {
+        // A handle is whole whatever happened to the thread that put it there.
+        self.limit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

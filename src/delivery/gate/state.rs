@@ -15,8 +15,6 @@ pub(super) const ROW: u32 = 10;
 /// The first time until a probe, and the longest.
 const FIRST_PROBE: Duration = Duration::from_secs(1);
 const LAST_PROBE: Duration = Duration::from_secs(30);
-/// Deliveries at once after the gate has opened.
-const FIRST_ALLOWANCE: usize = 4;
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -32,7 +30,7 @@ pub(super) struct State {
 
 #[derive(Debug)]
 enum Phase {
-    Open { allowance: usize, failed: u32 },
+    Open { failed: u32 },
     Closed(Closure),
 }
 
@@ -64,21 +62,21 @@ pub(super) struct Outcome<'a> {
 
 /// What may be sent now.
 pub(super) enum Answer {
-    Open { allowance: usize },
+    Open,
     Probe { id: u64, closure: u64 },
     Closed { until: Option<Instant> },
 }
 
 impl State {
     pub(super) fn new() -> Self {
-        let phase = Phase::Open { allowance: usize::MAX, failed: 0 };
+        let phase = Phase::Open { failed: 0 };
         Self { phase, paused: false, epoch: 0, probing: None, probes: 0 }
     }
 
     pub(super) fn ask(&mut self, now: Instant) -> Answer {
         match &self.phase {
             _ if self.paused => Answer::Closed { until: None },
-            Phase::Open { allowance, .. } => Answer::Open { allowance: *allowance },
+            Phase::Open { .. } => Answer::Open,
             Phase::Closed(_) if self.probing.is_some() => Answer::Closed { until: None },
             Phase::Closed(closure) if now < closure.until => {
                 Answer::Closed { until: Some(closure.until) }
@@ -107,7 +105,7 @@ impl State {
         Some(Pass { epoch: self.epoch, probe })
     }
 
-    /// Takes note of how an attempt ended. Says whether anything but the allowance changed.
+    /// Takes note of how an attempt ended. Says whether what the gate lets through changed.
     pub(super) fn record(&mut self, pass: Pass, outcome: &Outcome<'_>, now: Instant) -> bool {
         if pass.probe.is_some() {
             return self.record_probe(pass, outcome, now);
@@ -120,17 +118,12 @@ impl State {
         match (&mut self.phase, outcome.class) {
             // What was sent before the gate last opened says nothing about the time since.
             (Phase::Open { .. }, _) if pass.epoch != self.epoch => false,
-            (Phase::Open { allowance, failed }, Class::Delivered) => {
-                *allowance = allowance.saturating_add(1);
+            // An answer about the profile, too: the endpoint works.
+            (Phase::Open { failed }, Class::Delivered | Class::Refused) => {
                 *failed = 0;
                 false
             }
-            // An answer about the profile: the endpoint works.
-            (Phase::Open { failed, .. }, Class::Refused) => {
-                *failed = 0;
-                false
-            }
-            (Phase::Open { failed, .. }, Class::Later) if *failed + 1 < ROW => {
+            (Phase::Open { failed }, Class::Later) if *failed + 1 < ROW => {
                 *failed += 1;
                 false
             }
@@ -269,7 +262,7 @@ impl State {
 
     fn open(&mut self) {
         self.epoch += 1;
-        self.phase = Phase::Open { allowance: FIRST_ALLOWANCE, failed: 0 };
+        self.phase = Phase::Open { failed: 0 };
     }
 }
 

@@ -83,12 +83,14 @@ where
                 debug!(status = status.as_u16(), attempts, ?elapsed, "answered");
                 if !status.is_success() {
                     this.component.errors("request_failed", "sending").inc();
+                    this.component.note_error(format!("the endpoint answered {status}"));
                 }
             }
             Err(AttemptError::GateClosed) => debug!(attempts, ?elapsed, "held back by the gate"),
             Err(error) => {
                 debug!(%error, attempts, ?elapsed, "failed");
                 this.component.errors(error.kind(), "sending").inc();
+                this.component.note_error(error.to_string());
             }
         }
         Poll::Ready(result)

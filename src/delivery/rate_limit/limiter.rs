@@ -1,59 +1,101 @@
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
 
+use http::HeaderMap;
 use tokio::{
     sync::Semaphore,
     time::{Instant, sleep_until},
 };
 
+use super::{
+    learned::{Change, Learned, Meter, Patience},
+    pace::Pace,
+    told::{self, Told},
+};
 use crate::delivery::RateLimitSettings;
 
-/// How late a timer may wake a waiter. A waiter keeps the slot that it would have had on time, as
-/// far back as this; so a pace of many slots in each of the timer's ticks can be kept at all.
-const GRAIN: Duration = Duration::from_millis(5);
+/// How late a timer may wake a waiter.
+pub(super) const GRAIN: Duration = Duration::from_millis(5);
+
+/// After this time a waiter looks whether its slot comes earlier than it was said to.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The slots of one endpoint. Clones share them.
+///
+/// Of the pace that was promised, the one that was learned from refusals and the one that the
+/// endpoint's headers ask for, the slowest holds.
 #[derive(Clone, Debug)]
 pub struct RateLimiter(Arc<Slots>);
 
 #[derive(Debug)]
 struct Slots {
-    /// The time between two slots.
-    interval: Duration,
-    /// How much earlier than evenly spaced a slot may be used: the burst.
-    tolerance: Duration,
-    /// When the next slot falls due, evenly spaced.
-    next: Mutex<Instant>,
+    state: Mutex<State>,
+    /// Whether there is any pace to keep.
+    paced: AtomicBool,
     /// One permit: whoever holds it is first in line and waits for the next slot. So a slot wakes
     /// one waiter, in order of arrival, and one that gives up leaves the line as if it never came.
     line: Semaphore,
     /// Those in line, the first included.
     waiting: AtomicU32,
+    /// Attempts that have begun and not ended, where the pace learns.
+    in_flight: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct State {
+    /// When the next slot falls due, evenly spaced.
+    next: Instant,
+    promised: Option<Pace>,
+    learned: Option<Learned>,
+    told: Option<Told>,
+    meter: Meter,
+    /// While there is no pace because refusals have nothing to do with it.
+    patience: Option<Patience>,
+    /// Whether someone had to wait for a slot since an attempt last ended.
+    waited: bool,
 }
 
 impl RateLimiter {
     /// A limiter whose first slot is free now.
     pub fn new(settings: RateLimitSettings) -> Self {
-        let num = u128::from(settings.num.get());
-        // Rounded up, so that the pace is never exceeded.
-        let interval = settings.per.as_nanos().div_ceil(num);
-        let interval = Duration::from_nanos(u64::try_from(interval).unwrap_or(u64::MAX));
+        Self::with(Some(Pace::promised(settings)))
+    }
+
+    /// A limiter without a pace of its own. It may still learn one.
+    pub fn unlimited() -> Self {
+        Self::with(None)
+    }
+
+    fn with(promised: Option<Pace>) -> Self {
+        let now = Instant::now();
+        let state = State {
+            next: now,
+            promised,
+            learned: None,
+            told: None,
+            meter: Meter::new(now),
+            patience: None,
+            waited: false,
+        };
         Self(Arc::new(Slots {
-            interval,
-            tolerance: interval.saturating_mul(settings.burst.get() - 1),
-            next: Mutex::new(Instant::now()),
+            state: Mutex::new(state),
+            paced: AtomicBool::new(promised.is_some()),
             line: Semaphore::new(1),
             waiting: AtomicU32::new(0),
+            in_flight: AtomicUsize::new(0),
         }))
     }
 
     /// Takes a slot if one is free and nobody waits for it.
     pub fn try_take(&self) -> bool {
+        if !self.0.paced.load(Relaxed) {
+            return true;
+        }
         let now = Instant::now();
         self.0.line.try_acquire().is_ok_and(|_first| self.0.book(now, now).is_ok())
     }
@@ -62,32 +104,112 @@ impl RateLimiter {
     /// for. Dropped before its end, it has taken nothing.
     pub async fn take(&self) {
         let slots = &*self.0;
+        if !slots.paced.load(Relaxed) {
+            return;
+        }
         let asked = Instant::now();
         let _waiting = Waiting::new(&slots.waiting);
         let _first = slots.line.acquire().await.expect("the semaphore is never closed");
-        while let Err(free) = slots.book(Instant::now(), asked) {
-            sleep_until(free).await;
+        loop {
+            let now = Instant::now();
+            let Err(free) = slots.book(now, asked) else { return };
+            sleep_until(free.min(now + LOOK_AGAIN)).await;
         }
     }
 
-    /// The time between two slots.
+    /// The time between two slots, zero where there is no pace to keep.
     pub fn interval(&self) -> Duration {
-        self.0.interval
+        if !self.0.paced.load(Relaxed) {
+            return Duration::ZERO;
+        }
+        self.0.state().pace(Instant::now()).map_or(Duration::ZERO, |pace| pace.interval)
     }
 
     /// How many more attempts could have a slot at once or within the timer's grain of 5 ms, or how
     /// long it is until one could. Those who wait already are served first.
     pub fn available(&self) -> Result<usize, Duration> {
-        let Slots { interval, tolerance, .. } = *self.0;
-        let now = Instant::now();
-        let next = self.0.next().max(now);
-        let horizon = now + tolerance + GRAIN;
-        let waiting = self.0.waiting.load(Ordering::Relaxed);
-        let mine = next + interval.saturating_mul(waiting);
-        match horizon.checked_duration_since(mine) {
-            Some(room) => Ok(slots_in(room, interval)),
-            None => Err(mine - horizon),
+        if !self.0.paced.load(Relaxed) {
+            return Ok(usize::MAX);
         }
+        let now = Instant::now();
+        let mut state = self.0.state();
+        let Some(pace) = state.pace(now) else { return Ok(usize::MAX) };
+        let horizon = now + pace.tolerance + GRAIN;
+        let waiting = self.0.waiting.load(Relaxed);
+        let next = state.next.max(state.not_before(now));
+        let mine = next + pace.interval.saturating_mul(waiting);
+        let Some(room) = horizon.checked_duration_since(mine) else {
+            state.waited = true;
+            return Err(mine - horizon);
+        };
+        Ok(pace.slots_in(room))
+    }
+
+    /// Notes that an attempt begins.
+    pub(super) fn begin(&self) {
+        self.0.in_flight.fetch_add(1, Relaxed);
+    }
+
+    /// Notes that an attempt has ended.
+    pub(super) fn end(&self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+
+    /// Learns from an attempt that began at `began` and was taken.
+    pub(super) fn took(&self, began: Instant) -> Option<Change> {
+        let now = Instant::now();
+        let mut state = self.0.state();
+        let state = &mut *state;
+        let waited = std::mem::take(&mut state.waited);
+        state.meter.count(now);
+        if let Some(patience) = &mut state.patience {
+            patience.took();
+        }
+        let learned = state.learned.as_mut()?;
+        if learned.took(began, now, waited) {
+            return None;
+        }
+        state.learned = None;
+        Some(Change::Forgotten)
+    }
+
+    /// Learns from an attempt that began at `began` and was refused for coming too fast.
+    pub(super) fn too_fast(&self, began: Instant) -> Option<Change> {
+        let now = Instant::now();
+        let mut state = self.0.state();
+        let state = &mut *state;
+        if state.patience.as_mut().is_some_and(|patience| patience.bears(now)) {
+            return None;
+        }
+        state.patience = None;
+        let taken = state.meter.per_second(now);
+        let change = match &mut state.learned {
+            Some(learned) => learned.refused(began, now, taken)?,
+            none => none.insert(Learned::new(now, taken)).begun(),
+        };
+        if change == Change::GivenUp {
+            state.learned = None;
+            state.patience = Some(Patience::new(now));
+        } else if let Some(learned) = &state.learned {
+            state.next = state.next.max(now + learned.pace().interval);
+            self.0.paced.store(true, Relaxed);
+        }
+        Some(change)
+    }
+
+    /// Heeds what an answer says about the quota that is left, but stops for no longer than
+    /// `longest`.
+    pub(super) fn heed(&self, headers: &HeaderMap, longest: Duration) {
+        // The answer's own attempt has not ended yet.
+        let others = self.0.in_flight.load(Relaxed).saturating_sub(1);
+        let Some(quota) = told::read(headers) else { return };
+        let now = Instant::now();
+        let told = quota.slows(others, now, longest);
+        let mut state = self.0.state();
+        if told.is_some() {
+            self.0.paced.store(true, Relaxed);
+        }
+        state.told = told;
     }
 }
 
@@ -95,39 +217,54 @@ impl Slots {
     /// Takes the slot that is free at `now` for someone who has asked for it since `asked`, or says
     /// when one will be.
     fn book(&self, now: Instant, asked: Instant) -> Result<(), Instant> {
-        let mut next = self.next();
-        let early = next.saturating_duration_since(now + self.tolerance);
-        if !early.is_zero() {
-            return Err(now + early);
+        let mut state = self.state();
+        let Some(pace) = state.pace(now) else {
+            // Under the lock, so that nobody sets a pace meanwhile.
+            self.paced.store(false, Relaxed);
+            return Ok(());
+        };
+        let early = state.next.saturating_duration_since(now + pace.tolerance);
+        let free = state.not_before(now).max(now + early);
+        if free > now {
+            state.waited = true;
+            return Err(free);
         }
-        let since = now.checked_sub(GRAIN).map_or(asked, |grain| asked.max(grain));
-        *next = (*next).max(since) + self.interval;
+        let since = now.checked_sub(pace.grain).map_or(asked, |grain| asked.max(grain));
+        state.next = state.next.max(since) + pace.interval;
         Ok(())
     }
 
-    fn next(&self) -> std::sync::MutexGuard<'_, Instant> {
-        // A moment is whole whatever happened to the thread that wrote it.
-        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics between the parts of a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Slots at both ends of `room` and between.
-fn slots_in(room: Duration, interval: Duration) -> usize {
-    let between = room.as_nanos() / interval.as_nanos().max(1);
-    usize::try_from(between).unwrap_or(usize::MAX).saturating_add(1)
+impl State {
+    /// The slowest pace that there is to keep.
+    fn pace(&self, now: Instant) -> Option<Pace> {
+        let learned = self.learned.as_ref().map(Learned::pace);
+        let told = self.told.as_ref().and_then(|told| told.pace(now));
+        [self.promised, learned, told].into_iter().flatten().max_by_key(|pace| pace.interval)
+    }
+
+    /// Until when the quota that is used up stops everything.
+    fn not_before(&self, now: Instant) -> Instant {
+        self.told.as_ref().map_or(now, |told| told.from.max(now))
+    }
 }
 
 struct Waiting<'a>(&'a AtomicU32);
 
 impl<'a> Waiting<'a> {
     fn new(count: &'a AtomicU32) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
+        count.fetch_add(1, Relaxed);
         Self(count)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Relaxed);
     }
 }

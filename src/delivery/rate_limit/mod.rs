@@ -30,12 +30,15 @@
 //! ```
 
 mod layer;
+mod learned;
 mod limiter;
+mod pace;
 mod service;
+mod told;
 
 #[cfg(test)]
 mod tests;
 
 pub use layer::RateLimitLayer;
 pub use limiter::RateLimiter;
-pub use service::RateLimit;
+pub use service::{RateLimit, RateLimitFuture};

@@ -10,7 +10,7 @@ use crate::{
         BackoffSettings, Classes, RateLimitSettings,
         concurrency::ConcurrencyLayer,
         retry::RetryLayer,
-        test_support::{Script, answer, millis, request, secs},
+        test_support::{Script, answer, at_once, millis, request, secs},
     },
     telemetry::Component,
 };
@@ -128,7 +128,7 @@ async fn a_slot_is_not_taken_while_a_permit_is_waited_for() {
     // Two requests take a minute; meanwhile no slots are banked for those who wait.
     let script = Script::new([(secs(60), answer(200)), (secs(60), answer(200))]);
     let service = ServiceBuilder::new()
-        .layer(ConcurrencyLayer::new(2))
+        .layer(ConcurrencyLayer::new(at_once(2)))
         .layer(RateLimitLayer::new(limiter(1, secs(1), 1)))
         .service(script.clone());
     let started = Instant::now();

@@ -10,7 +10,8 @@ use crate::{
         Admission, AttemptError, BackoffSettings, Classes, Gate, Reason, Trail,
         concurrency::ConcurrencyLayer,
         test_support::{
-            Outcome, Script, answer, answer_with, millis, request, request_with, secs, status,
+            Outcome, Script, answer, answer_with, at_once, millis, request, request_with, secs,
+            status,
         },
     },
     telemetry::Component,
@@ -120,7 +121,7 @@ async fn no_repetition_begins_after_max_duration() {
 #[tokio::test(start_paused = true)]
 async fn waiting_for_a_permit_ends_with_max_duration_and_the_last_result_stands() {
     let script = Script::new([(secs(1), answer(503)), (secs(60), answer(200))]);
-    let limited = ConcurrencyLayer::new(1).layer(script.clone());
+    let limited = ConcurrencyLayer::new(at_once(1)).layer(script.clone());
     let service = layer(SETTINGS).layer(limited.clone());
     let delivery = tokio::spawn(service.oneshot(request()));
     tokio::task::yield_now().await;

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderMap, Method, header::RETRY_AFTER};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -9,27 +10,37 @@ use tokio::{
 use tower::ServiceExt;
 
 use super::*;
-use crate::delivery::{
-    Admission, AuthSettings, BackoffSettings, Classes, IdempotencyKey, ProfileVersion,
-    RateLimitSettings, Reason, RequestSettings, TlsSettings, Trail,
-    test_support::{Script, answer, answer_with, millis, request, request_with, secs, status},
+use crate::{
+    delivery::{
+        Admission, AuthSettings, BackoffSettings, Classes, Coding, ConcurrencySettings, Http2,
+        IdempotencyKey, ProfileVersion, RateLimitSettings, Reason, RequestSettings, Secret,
+        SigningSettings, TlsSettings, Trail,
+        test_support::{Script, answer, answer_with, millis, request, request_with, secs, status},
+    },
+    endpoint::crypto::hmac,
 };
 
-fn settings() -> DeliverySettings {
+pub(in crate::delivery) fn settings() -> DeliverySettings {
     DeliverySettings {
         endpoint: "http://endpoint.example/profiles".parse().unwrap(),
         method: Method::POST,
         headers: HeaderMap::new(),
+        header_templates: Vec::new(),
         auth: AuthSettings::None,
+        signing: None,
         request: RequestSettings {
             timeout: secs(10),
             connect_timeout: secs(5),
+            http2: Http2::default(),
+            proxy: None,
             deadline: secs(30),
-            concurrency: 4,
+            concurrency: ConcurrencySettings::Fixed(4),
             rate_limit: None,
+            honour_rate_limit_headers: true,
             retry: BackoffSettings { attempts: 3, initial: millis(200), max_duration: secs(10) },
             retry_after_max: secs(300),
             classes: Classes::default(),
+            compression: None,
         },
         tls: TlsSettings::default(),
     }
@@ -117,7 +128,7 @@ async fn a_probe_goes_the_whole_way_through_a_closed_gate() {
     let Admission::Probe(probe) = rig.gate.ask() else { panic!("a probe is due") };
     let trail = Trail::of_probe(probe);
     assert_eq!(status(&rig.service.clone().oneshot(request_with(&trail)).await), 200);
-    assert!(matches!(rig.gate.ask(), Admission::Open { allowance: 4 }));
+    assert!(matches!(rig.gate.ask(), Admission::Open));
 }
 
 #[tokio::test(start_paused = true)]
@@ -138,11 +149,59 @@ async fn repetitions_and_probes_keep_the_pace() {
 #[tokio::test(start_paused = true)]
 async fn a_delivery_that_is_dropped_frees_permit_and_socket() {
     let mut settings = settings();
-    settings.request.concurrency = 1;
+    settings.request.concurrency = ConcurrencySettings::Fixed(1);
     let rig = rig(&settings, Script::new([(secs(9), answer(200))]));
     assert!(timeout(secs(1), rig.service.clone().oneshot(request())).await.is_err());
     assert_eq!(rig.script.running(), 0);
     timeout(millis(1), rig.service.oneshot(request())).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_is_compressed_once_for_all_attempts() {
+    let mut settings = settings();
+    settings.request.compression = Some(Coding::Zstd);
+    let rig = rig(&settings, Script::of([answer(503), answer(503)]));
+    let request = request().map(|_| Bytes::from(vec![b'x'; 1_000]));
+    assert_eq!(status(&rig.service.oneshot(request).await), 200);
+    let sent = rig.script.requests();
+    assert_eq!(sent.len(), 3);
+    assert!(sent[0].body().len() < 100);
+    let first = sent[0].body().as_ptr();
+    assert!(sent.iter().all(|sent| sent.body().as_ptr() == first));
+    assert!(sent.iter().all(|sent| sent.headers()["content-encoding"] == "zstd"));
+    assert!(sent.iter().all(|sent| sent.headers()["content-type"] == "application/json"));
+}
+
+#[tokio::test]
+async fn each_attempt_signs_the_bytes_that_it_sends() {
+    let token = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(token.path(), "old").unwrap();
+    let mut settings = settings();
+    settings.auth = AuthSettings::Bearer { token: Secret::File(token.path().to_owned()) };
+    settings.request.compression = Some(Coding::Gzip);
+    settings.request.retry.initial = Duration::ZERO;
+    let secret = Secret::Text("whsec_ZXhhbXBsZS1zZWNyZXQtbm90LWZvci11c2U=".into());
+    settings.signing = Some(SigningSettings { secrets: vec![secret], ed25519_key: None });
+    let rig = rig(&settings, Script::of([answer(503), answer(401), answer(200)]));
+    std::fs::write(token.path(), "new").unwrap();
+    let mut request = request().map(|_| Bytes::from(vec![b'x'; 1_000]));
+    request.extensions_mut().insert(IdempotencyKey(1));
+    assert_eq!(status(&rig.service.oneshot(request).await), 200);
+
+    let sent = rig.script.requests();
+    assert_eq!(sent.len(), 3, "a repetition and a replay with another token");
+    assert_eq!(sent[1].headers()["authorization"], "Bearer old");
+    assert_eq!(sent[2].headers()["authorization"], "Bearer new");
+    let key = hmac::Key::new(hmac::HMAC_SHA256, b"example-secret-not-for-use");
+    for sent in sent {
+        let text = |name: &str| sent.headers()[name].to_str().unwrap();
+        assert!(sent.body().len() < 100, "it was compressed before");
+        assert_eq!(text("webhook-id"), text("idempotency-key"));
+        let head = format!("{}.{}.", text("webhook-id"), text("webhook-timestamp"));
+        let signed = [head.as_bytes(), sent.body()].concat();
+        let signature = text("webhook-signature").strip_prefix("v1,").unwrap();
+        hmac::verify(&key, &signed, &STANDARD.decode(signature).unwrap()).unwrap();
+    }
 }
 
 #[tokio::test]
@@ -162,8 +221,8 @@ async fn the_stack_reaches_a_real_endpoint() {
     let gate = Gate::new(secs(300), Arc::clone(&component));
     let mut settings = settings();
     settings.request.rate_limit = Some(a_second_apart());
-    let stack = stack(&settings, &gate, &component).unwrap();
-    assert!(stack.rate.is_some());
+    let stack = stack(&settings, &gate, &Clock::system(), &component).unwrap();
+    assert_eq!(stack.rate.interval(), secs(1));
     let mut request = request();
     *request.uri_mut() = format!("http://{address}/profiles").parse().unwrap();
     assert_eq!(status(&stack.service.oneshot(request).await), 204);

@@ -68,7 +68,10 @@ mod tests {
 
     /// A profile of so many bytes that goes there, its number for an id.
     fn item(number: u8, path: &str, bytes: usize) -> Item {
-        let target = Target { uri: format!("http://a.example/{path}").parse().unwrap() };
+        let target = Target {
+            uri: format!("http://a.example/{path}").parse().unwrap(),
+            headers: Vec::new(),
+        };
         let body = vec![b'x'; bytes].into();
         Item {
             id: ProfileId([number; 16]),

@@ -136,7 +136,7 @@ mod tests {
     use crate::{delivery::IdempotencyKey, dispatch::Target};
 
     fn export(body: &'static str, version: u64) -> Export {
-        let target = Target { uri: "http://a.example/".parse().unwrap() };
+        let target = Target { uri: "http://a.example/".parse().unwrap(), headers: Vec::new() };
         Export { target, body: body.into(), version, key: IdempotencyKey(0) }
     }
 

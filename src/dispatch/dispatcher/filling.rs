@@ -1,17 +1,18 @@
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::time::{Duration, Instant};
 use tower::ServiceExt;
 
 use super::{Phase, Wait, Work};
 use crate::{
-    delivery::{Admission, Probe, RateLimiter, Trail},
+    delivery::{Admission, Probe, Trail},
     dispatch::{
         batch::{Groups, Item, Parcel},
         export::Finished,
+        letter,
+        target::ExportError,
     },
-    store::{Claim, Claims, DeadLetter, Outcome, Settled, Store, StoreError},
+    store::{Claim, Claims, Outcome, Settled, Store, StoreError},
 };
 
 /// What was claimed takes its slots within this time. Until then they look free.
@@ -24,7 +25,7 @@ impl<S: Store> Work<S> {
     /// Claims and sends as much as may be under way, and says what to wait for.
     pub(super) async fn fill(&mut self) -> Result<Wait, StoreError> {
         loop {
-            let allowance = match self.dispatcher.gate.ask() {
+            match self.dispatcher.gate.ask() {
                 Admission::Closed { until } => {
                     if self.is_due_after_none() {
                         self.dispatcher.gate.profile_due_after_empty();
@@ -33,11 +34,11 @@ impl<S: Store> Work<S> {
                     return Ok(Wait::Gate(until));
                 }
                 Admission::Probe(probe) => return self.probe(probe).await,
-                Admission::Open { allowance } => allowance,
-            };
+                Admission::Open => {}
+            }
             // Who pauses between two attempts holds no permit.
             let pausing = self.dispatcher.stack.pauses.count().min(PAUSING);
-            let limit = self.dispatcher.concurrency.min(allowance) + pausing;
+            let limit = self.dispatcher.stack.limit.current() + pausing;
             let room = limit.saturating_sub(self.deliveries.len());
             if room == 0 {
                 return Ok(Wait::Answers);
@@ -46,11 +47,9 @@ impl<S: Store> Work<S> {
             if now < self.paced_until {
                 return Ok(Wait::Slot(self.paced_until));
             }
-            let rate = self.dispatcher.stack.rate.clone();
-            let slots = match rate.as_ref().map(RateLimiter::available) {
-                None => room,
-                Some(Ok(slots)) => slots.min(room),
-                Some(Err(wait)) => return Ok(Wait::Slot(now + wait)),
+            let slots = match self.dispatcher.stack.rate.available() {
+                Ok(slots) => slots.min(room),
+                Err(wait) => return Ok(Wait::Slot(now + wait)),
             };
             let lot = self.lot(now);
             if let Some(end) = self.linger.filter(|_| lot > 1)
@@ -64,10 +63,9 @@ impl<S: Store> Work<S> {
             self.is_due_after_none();
             let found = ready.len();
             let requests = self.send_all(&ready, slots);
-            if let Some(rate) = rate {
-                let requests = u32::try_from(requests).unwrap_or(u32::MAX);
-                self.paced_until = now + rate.interval().saturating_mul(requests).min(TAKING_SLOTS);
-            }
+            let taking = u32::try_from(requests).unwrap_or(u32::MAX);
+            let interval = self.dispatcher.stack.rate.interval();
+            self.paced_until = now + interval.saturating_mul(taking).min(TAKING_SLOTS);
             let linger = self.dispatcher.batch.linger;
             self.linger = (0 < left && left < lot).then(|| now + linger);
             if found < wanted {
@@ -153,31 +151,23 @@ impl<S: Store> Work<S> {
         match exporter.export(&claim.known, claim.version, claim.confirmed) {
             Ok(export) => Some(Item::new(claim, export)),
             Err(error) => {
-                self.bury(claim, error.to_string());
+                self.bury(claim, &error);
                 None
             }
         }
     }
 
     /// Makes a dead letter of what cannot be rendered.
-    fn bury(&mut self, claim: &Claim, reason: String) {
+    fn bury(&mut self, claim: &Claim, error: &ExportError) {
         let metrics = &self.dispatcher.metrics;
-        metrics.errors("render_failed", "processing").inc();
-        tracing::error!(
+        metrics.errors(error.kind(), "processing").inc();
+        tracing::warn!(
             sink = metrics.name(),
             profile = %claim.id,
-            reason,
-            "what is kept of a profile cannot be exported"
+            reason = error.to_string(),
+            "a profile cannot be exported; a dead letter until something relevant changes"
         );
-        let letter = DeadLetter {
-            version: claim.version,
-            status: 0,
-            request_id: None,
-            reason,
-            answer: Bytes::new(),
-            attempts: 0,
-            at: self.dispatcher.clock.now(),
-        };
+        let letter = letter::unrenderable(claim, error.to_string(), self.dispatcher.clock.now());
         let outcome = Outcome::Refused(Arc::new(letter));
         let settled = Settled { id: claim.id, version: claim.version, outcome, unknown: false };
         let store = self.dispatcher.store.clone();

@@ -97,7 +97,7 @@ impl<S: Store> Work<S> {
     /// Waits for a quarter of what may be under way, or a moment. While there is more to deliver
     /// than slots, calling the store for each answer would cost more than the answers do.
     async fn gather(&mut self, came_back: &mut Vec<Finished>) {
-        let enough = self.dispatcher.concurrency.div_ceil(4);
+        let enough = self.dispatcher.stack.limit.current().div_ceil(4);
         let end = Instant::now() + GATHERING;
         while came_back.len() < enough {
             match timeout_at(end, self.deliveries.join_next()).await {

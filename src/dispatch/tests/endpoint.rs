@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use serde_json::Value;
 use tokio::{
     sync::watch,
@@ -65,6 +65,8 @@ pub(super) struct Call {
     pub(super) name: String,
     pub(super) version: u64,
     pub(super) idempotency_key: String,
+    pub(super) url: String,
+    pub(super) headers: HeaderMap,
     pub(super) body: Value,
     /// Whether the endpoint took it, or may have for all that its sender can know.
     pub(super) taken: bool,
@@ -215,6 +217,8 @@ impl Service<Request<Bytes>> for Endpoint {
             name: body["name"].as_str().unwrap().to_owned(),
             version,
             idempotency_key: header("idempotency-key").unwrap(),
+            url: request.uri().to_string(),
+            headers: request.headers().clone(),
             body,
             taken: false,
         };

@@ -14,6 +14,7 @@ mod probing;
 mod refusing;
 mod simulation;
 mod support;
+mod templates;
 mod versions;
 
 use std::time::Duration;

@@ -68,6 +68,7 @@ async fn simulate(seed: u64, former: Option<Rig>) -> Rig {
         repetitions: random.u32(0..3),
         segment: true,
         slow_store: true,
+        templated: false,
         max_profiles: [1, 2, 5, 12][random.usize(0..4)],
         max_bytes: [300, 1000, 1 << 20][random.usize(0..3)],
         results: false,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
@@ -17,13 +17,14 @@ use super::endpoint::{Call, Endpoint, Reply};
 use crate::{
     clock::Clock,
     delivery::{
-        AuthSettings, BackoffSettings, Classes, DeliverySettings, Gate, RateLimitSettings,
-        RequestSettings, TlsSettings,
+        AuthSettings, BackoffSettings, Classes, ConcurrencySettings, DeliverySettings, Gate, Http2,
+        RateLimitSettings, RequestSettings, TlsSettings,
         auth::AuthLayer,
         compose,
         test_support::{millis, secs},
     },
     dispatch::{BatchSettings, Dispatcher, Exporter, Framing, Phase},
+    endpoint::template::{HeaderTemplate, Template},
     profile::{Attributes, Mapping, MappingSpec, ProfileId, Removed, Retain, SegmentSpec, When},
     store::{
         Claims, Counts, DeadLetter, InvalidRecord, Settled, Store, StoreError, Update, Verdict,
@@ -107,6 +108,8 @@ pub(super) struct Setup {
     pub(super) segment: bool,
     /// Whether calls to the store take a few turns.
     pub(super) slow_store: bool,
+    /// Whether each profile's name is part of its URL, and a header.
+    pub(super) templated: bool,
     /// Profiles in a request, and bytes of its body.
     pub(super) max_profiles: usize,
     pub(super) max_bytes: usize,
@@ -123,6 +126,7 @@ impl Default for Setup {
             repetitions: 0,
             segment: false,
             slow_store: false,
+            templated: false,
             max_profiles: 1,
             max_bytes: 1 << 20,
             results: false,
@@ -211,7 +215,6 @@ impl Rig {
             gate: gate.clone(),
             stack,
             classes: settings.request.classes,
-            concurrency: settings.request.concurrency,
             clock: clock.clone(),
             metrics: component,
         };
@@ -366,24 +369,40 @@ fn settings(setup: Setup) -> DeliverySettings {
         per: secs(1),
         burst: setup.burst.try_into().unwrap(),
     });
+    let endpoint = "http://endpoint.example/profiles";
+    let (endpoint, header, classes) = if setup.templated {
+        let name = HeaderName::from_static("x-name");
+        let value = Template::parse("name {name}").unwrap();
+        let header = HeaderTemplate { name, value, sensitive: false };
+        let classes = Classes::default().for_templated_url();
+        (format!("{endpoint}/{{name}}"), Some(header), classes)
+    } else {
+        (endpoint.to_owned(), None, Classes::default())
+    };
     DeliverySettings {
-        endpoint: "http://endpoint.example/profiles".parse().unwrap(),
+        endpoint: endpoint.parse().unwrap(),
         method: Method::POST,
         headers: HeaderMap::new(),
+        header_templates: header.into_iter().collect(),
         auth: AuthSettings::None,
+        signing: None,
         request: RequestSettings {
             timeout: secs(10),
             connect_timeout: secs(5),
+            http2: Http2::default(),
+            proxy: None,
             deadline: secs(30),
-            concurrency: setup.concurrency,
+            concurrency: ConcurrencySettings::Fixed(setup.concurrency),
             rate_limit,
+            honour_rate_limit_headers: true,
             retry: BackoffSettings {
                 attempts: setup.repetitions,
                 initial: millis(200),
                 max_duration: secs(10),
             },
             retry_after_max: secs(300),
-            classes: Classes::default(),
+            classes,
+            compression: None,
         },
         tls: TlsSettings::default(),
     }

@@ -2,7 +2,11 @@ use super::*;
 use tokio::net::TcpSocket;
 
 async fn connect_error(url: &str) -> String {
-    let transport = Transport::new(&TlsSettings::default(), Duration::from_millis(100), 1).unwrap();
+    let transport = Transport::new(TransportSettings {
+        connect_timeout: Duration::from_millis(100),
+        ..TransportSettings::default()
+    })
+    .unwrap();
     match transport.oneshot(request(url)).await {
         Err(SendError::Connect(message)) => message,
         other => panic!("it is no connect error: {other:?}"),

@@ -1,6 +1,10 @@
 //! Over real sockets on the loopback, against servers whose every byte is scripted.
 
+mod diagnose;
 mod errors;
+mod http2;
+mod identity;
+mod proxy;
 mod tls;
 mod wire;
 
@@ -22,7 +26,9 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use super::{ANSWER_LIMIT, AnswerLimit, SendError, TlsSettings, TlsVersion, Transport};
+use super::{
+    ANSWER_LIMIT, AnswerLimit, SendError, TlsSettings, TlsVersion, Transport, TransportSettings,
+};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -72,7 +78,8 @@ fn transport() -> Transport {
 }
 
 fn transport_with(settings: &TlsSettings) -> Transport {
-    Transport::new(settings, Duration::from_secs(5), 4).unwrap()
+    let settings = TransportSettings { tls: settings.clone(), ..TransportSettings::default() };
+    Transport::new(settings).unwrap()
 }
 
 fn request(url: &str) -> Request<Bytes> {

@@ -13,22 +13,22 @@ use tokio_rustls::TlsAcceptor;
 use super::*;
 use crate::endpoint::{EndpointError, tls};
 
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    fn file(&self) -> NamedTempFile {
+    pub(super) fn file(&self) -> NamedTempFile {
         file(&self.0.pem())
     }
 
-    /// A server certificate for `name` with its key.
-    fn issue(
+    /// A certificate for `name` with its key.
+    pub(super) fn issue(
         &self,
         name: &str,
         change: impl FnOnce(&mut CertificateParams),
@@ -51,7 +51,7 @@ fn trusting(file: &NamedTempFile) -> TlsSettings {
     TlsSettings { ca_file: Some(file.path().to_owned()), ..TlsSettings::default() }
 }
 
-async fn server(
+pub(super) async fn server(
     (certificate, key): (CertificateDer<'static>, PrivateKeyDer<'static>),
     versions: &[&'static SupportedProtocolVersion],
 ) -> Server {
@@ -184,8 +184,8 @@ async fn a_connection_that_ends_during_the_handshake_may_succeed_later() {
 #[test]
 fn a_ca_file_that_cannot_be_used_is_found_at_the_start() {
     let start = |path: PathBuf| {
-        let settings = TlsSettings { ca_file: Some(path), ..TlsSettings::default() };
-        Transport::new(&settings, Duration::from_secs(1), 1).unwrap_err()
+        let tls = TlsSettings { ca_file: Some(path), ..TlsSettings::default() };
+        Transport::new(TransportSettings { tls, ..TransportSettings::default() }).unwrap_err()
     };
     let missing = start("/nowhere/ca.pem".into());
     assert!(matches!(missing, EndpointError::ReadAuthorities { .. }), "{missing}");

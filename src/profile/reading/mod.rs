@@ -25,7 +25,7 @@ use super::{
 pub(super) const IDENTITY_MAP: &str = "identityMap";
 pub(super) const SEGMENT_MEMBERSHIP: &str = "segmentMembership";
 /// No attribute either, unless it is mapped by its path.
-const CONSENTS: &str = "consents";
+pub(super) const CONSENTS: &str = "consents";
 
 /// What was read of a profile.
 #[derive(Debug, Default)]
@@ -67,7 +67,16 @@ pub(super) struct MemberRef<'a> {
     pub(super) at: Option<i64>,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    /// The id that stands for a namespace: the one that is primary, else the first in byte order,
+    /// so that the order in which they were written never matters. An empty one is none.
+    pub(super) fn chosen_identity(&self, namespace: &str) -> Option<Cow<'a, str>> {
+        let identities = self.identities.get(namespace);
+        let usable = || identities.iter().filter(|identity| !identity.id.is_empty());
+        let chosen = usable().find(|i| i.primary).or_else(|| usable().next());
+        chosen.map(|identity| identity.id.clone())
+    }
+
     /// The memberships in byte order of namespace and id.
     pub(super) fn memberships(&self) -> impl Iterator<Item = MemberRef<'_>> {
         self.memberships.iter().filter_map(|(namespace, Member { id, state })| {

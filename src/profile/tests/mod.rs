@@ -1,6 +1,7 @@
 //! What the module promises, over records as they come.
 
 mod exporting;
+mod fields;
 mod keeping;
 mod mapping;
 mod properties;

@@ -3,7 +3,11 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde::Serialize;
 
-use crate::listen::json_answer;
+use super::{
+    super::body::{BodyError, ENCODINGS},
+    auth::NoSecret,
+};
+use crate::{encoding::EncodingError, listen::json_answer};
 
 /// Why a request is not acknowledged.
 ///
@@ -17,15 +21,15 @@ pub(super) enum Refusal {
     /// The method carries no records.
     #[error("records are sent with POST")]
     Method,
-    /// The body broke off or stopped coming.
-    #[error("the body did not arrive whole: {0}")]
-    Incomplete(String),
-    /// The body is longer than the limit.
-    #[error("the body is longer than max_body_bytes, {0}; send smaller batches or raise it")]
-    TooLarge(usize),
-    /// The body is compressed in an unknown way.
-    #[error("Content-Encoding {0:?} is not one of gzip, zstd, deflate")]
-    Encoding(String),
+    /// The body cannot be had.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// The sender does not prove who it is; the challenge says how.
+    #[error("the sender has no or wrong credentials; give it those of `auth` of this source")]
+    Unauthorized(&'static str),
+    /// It cannot be told who is let in.
+    #[error(transparent)]
+    NoSecret(NoSecret),
     /// The records cannot be made safe now.
     #[error("{0}")]
     Unavailable(String),
@@ -34,7 +38,10 @@ pub(super) enum Refusal {
 impl Refusal {
     /// Whether the sender is expected to keep the records and send them again.
     pub(super) fn is_temporary(&self) -> bool {
-        matches!(self, Self::Incomplete(_) | Self::Unavailable(_))
+        matches!(
+            self,
+            Self::Body(BodyError::Incomplete(_)) | Self::NoSecret(_) | Self::Unavailable(_)
+        )
     }
 
     /// The `error_type` under which it is counted.
@@ -42,9 +49,9 @@ impl Refusal {
         match self {
             Self::Unreadable(_) => "unreadable_body",
             Self::Method => "method",
-            Self::Incomplete(_) => "incomplete_body",
-            Self::TooLarge(_) => "body_too_large",
-            Self::Encoding(_) => "content_encoding",
+            Self::Body(error) => error.error_type(),
+            Self::Unauthorized(_) => "authentication",
+            Self::NoSecret(_) => "secret",
             Self::Unavailable(_) => "unavailable",
         }
     }
@@ -52,17 +59,21 @@ impl Refusal {
     /// The answer to the sender.
     pub(super) fn answer(&self) -> Response<Full<Bytes>> {
         let (status, hint) = match self {
-            Self::Unreadable(_) => (StatusCode::BAD_REQUEST, None),
+            Self::Unreadable(_) | Self::Body(BodyError::Encoded(EncodingError::Damaged { .. })) => {
+                (StatusCode::BAD_REQUEST, None)
+            }
             Self::Method => {
                 (StatusCode::METHOD_NOT_ALLOWED, Some((header::ALLOW, "POST, GET, HEAD")))
             }
-            Self::Incomplete(_) => (StatusCode::REQUEST_TIMEOUT, None),
-            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, None),
-            Self::Encoding(_) => (
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                Some((header::ACCEPT_ENCODING, "gzip, zstd, deflate")),
-            ),
-            Self::Unavailable(_) => {
+            Self::Body(BodyError::Incomplete(_)) => (StatusCode::REQUEST_TIMEOUT, None),
+            Self::Body(BodyError::TooLarge(_)) => (StatusCode::PAYLOAD_TOO_LARGE, None),
+            Self::Body(BodyError::Encoded(_)) => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, Some((header::ACCEPT_ENCODING, ENCODINGS)))
+            }
+            Self::Unauthorized(challenge) => {
+                (StatusCode::UNAUTHORIZED, Some((header::WWW_AUTHENTICATE, *challenge)))
+            }
+            Self::NoSecret(_) | Self::Unavailable(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, Some((header::RETRY_AFTER, "1")))
             }
         };

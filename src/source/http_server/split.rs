@@ -3,10 +3,13 @@ use std::fmt;
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use memchr::memchr;
-use serde::de::IgnoredAny;
+use serde::{
+    Deserializer,
+    de::{IgnoredAny, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
-use super::super::lines;
+use super::super::{json::Unread, lines};
 use crate::record::{Place, Record};
 
 /// The media types in use for NDJSON; none is registered.
@@ -22,9 +25,20 @@ const NDJSON: [&str; 6] = [
 /// How a gzip member begins (RFC 1952 section 2.3.1); no JSON does.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// How records stand in a body.
+/// The media types in use for MessagePack; the first is registered.
+const MESSAGE_PACK: [&str; 3] =
+    ["application/vnd.msgpack", "application/msgpack", "application/x-msgpack"];
+
+/// What a body is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
+    Json(Form),
+    MessagePack,
+}
+
+/// How records stand in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
     /// A record in each line, because `Content-Type` says so.
     Lines,
     /// An object, an array or lines: whatever it looks like.
@@ -32,30 +46,44 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// Reads `Content-Type`. Only NDJSON is told by it: `application/json` is also what many
-    /// senders write above NDJSON.
+    /// Reads `Content-Type`. Of JSON only NDJSON is told by it: `application/json` is also what
+    /// many senders write above NDJSON.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let value = headers.get(header::CONTENT_TYPE).map_or(&[][..], |value| value.as_bytes());
         let essence = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        if NDJSON.iter().any(|ndjson| essence.eq_ignore_ascii_case(ndjson.as_bytes())) {
-            Self::Lines
+        let is = |name: &&str| essence.eq_ignore_ascii_case(name.as_bytes());
+        if NDJSON.iter().any(is) {
+            Self::Json(Form::Lines)
+        } else if MESSAGE_PACK.iter().any(is) {
+            Self::MessagePack
         } else {
-            Self::Look
+            Self::Json(Form::Look)
         }
     }
 }
 
-/// The records of a body, or why nothing in it can be read, naming the place.
-pub(super) fn records(body: &Bytes, format: Format) -> Result<Vec<Record>, String> {
-    match (body.trim_ascii_start().first(), format) {
+/// The records of a body, or why nothing in it can be read, naming the place. They take at most
+/// `room` bytes of memory besides the body.
+pub(super) fn records(body: &Bytes, form: Form, room: usize) -> Result<Vec<Record>, Unread> {
+    let most = room / size_of::<Record>();
+    match split(body, form, most) {
+        Ok(records) if records.len() > most => Err(Unread::Full),
+        Ok(records) => Ok(records),
+        Err(reason) => Err(Unread::Malformed(reason)),
+    }
+}
+
+/// One record more than `most` stands for all that are too many.
+fn split(body: &Bytes, form: Form, most: usize) -> Result<Vec<Record>, String> {
+    match (body.trim_ascii_start().first(), form) {
         (None, _) => Err("the body is empty".to_owned()),
         _ if body.starts_with(&GZIP) => {
             Err("the body is compressed; say so with `Content-Encoding: gzip`".to_owned())
         }
-        (Some(b'['), Format::Look) => array(body),
-        (Some(_), Format::Look) => object_or_lines(body),
-        (Some(_), Format::Lines) => {
-            let records = lines_of(body);
+        (Some(b'['), Form::Look) => array(body, most),
+        (Some(_), Form::Look) => object_or_lines(body, most),
+        (Some(_), Form::Lines) => {
+            let records = lines_of(body, most);
             // One line that parses is enough to tell records from something else.
             if records.iter().any(|record| is_json(&record.json)) {
                 Ok(records)
@@ -66,29 +94,58 @@ pub(super) fn records(body: &Bytes, format: Format) -> Result<Vec<Record>, Strin
     }
 }
 
-fn array(body: &Bytes) -> Result<Vec<Record>, String> {
-    let items: Vec<&RawValue> = serde_json::from_slice(body)
-        .map_err(|error| format!("the array does not parse: {}", At::start(&error)))?;
-    let record = |(item, number): (&RawValue, u64)| Record {
-        json: body.slice_ref(item.get().as_bytes()),
-        place: Place::Item(number),
-    };
-    Ok(items.into_iter().zip(1..).map(record).collect())
+fn array(body: &Bytes, most: usize) -> Result<Vec<Record>, String> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let records = json.deserialize_seq(Items { body, most });
+    records
+        .and_then(|records| json.end().map(|()| records))
+        .map_err(|error| format!("the array does not parse: {}", At::start(&error)))
 }
 
-fn object_or_lines(body: &Bytes) -> Result<Vec<Record>, String> {
+/// The items of an array.
+struct Items<'b> {
+    body: &'b Bytes,
+    most: usize,
+}
+
+impl<'b> Visitor<'b> for Items<'b> {
+    type Value = Vec<Record>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<S: SeqAccess<'b>>(self, mut items: S) -> Result<Vec<Record>, S::Error> {
+        let mut records = Vec::new();
+        while let Some(item) = items.next_element()? {
+            if records.len() <= self.most {
+                records.push(item_of(self.body, item, records.len()));
+            }
+        }
+        Ok(records)
+    }
+}
+
+fn item_of(body: &Bytes, item: &RawValue, before: usize) -> Record {
+    Record { json: body.slice_ref(item.get().as_bytes()), place: Place::Item(before as u64 + 1) }
+}
+
+fn object_or_lines(body: &Bytes, most: usize) -> Result<Vec<Record>, String> {
     let text = body.trim_ascii();
     if let Some(end) = memchr(b'\n', text)
         && is_json(&text[..end])
     {
-        return Ok(lines_of(body));
+        return Ok(lines_of(body, most));
     }
     match serde_json::from_slice::<IgnoredAny>(body) {
         Ok(_) => Ok(vec![Record { json: body.slice_ref(text), place: Place::Whole }]),
         Err(error) => {
+            if let Some(records) = one_after_the_other(body, most) {
+                return Ok(records);
+            }
             // NDJSON whose first line is damaged? A piece of an object that was written over
             // several lines is indented, so only a line that begins with its object tells.
-            let records = lines_of(body);
+            let records = lines_of(body, most);
             let is_line = |record: &&Record| {
                 let start = offset(body, record);
                 (start == 0 || body[start - 1] == b'\n') && record.json.starts_with(b"{")
@@ -102,8 +159,20 @@ fn object_or_lines(body: &Bytes) -> Result<Vec<Record>, String> {
     }
 }
 
-fn lines_of(body: &Bytes) -> Vec<Record> {
-    lines::records(body, &mut 0).collect()
+/// Objects with nothing in between, as Fluent Bit writes them with `format json_stream`.
+fn one_after_the_other(body: &Bytes, most: usize) -> Option<Vec<Record>> {
+    let mut records = Vec::new();
+    for item in serde_json::Deserializer::from_slice(body).into_iter::<&RawValue>() {
+        let item = item.ok()?;
+        if records.len() <= most {
+            records.push(item_of(body, item, records.len()));
+        }
+    }
+    Some(records)
+}
+
+fn lines_of(body: &Bytes, most: usize) -> Vec<Record> {
+    lines::records(body, &mut 0).take(most + 1).collect()
 }
 
 fn is_json(text: &[u8]) -> bool {
@@ -152,23 +221,23 @@ impl fmt::Display for At<'_> {
 mod tests {
     use super::*;
 
-    fn read(body: &str, format: Format) -> Result<Vec<(String, String)>, String> {
+    fn read(body: &str, form: Form) -> Result<Vec<(String, String)>, String> {
         let text = |r: Record| (r.place.to_string(), String::from_utf8_lossy(&r.json).into_owned());
         let body = Bytes::copy_from_slice(body.as_bytes());
-        Ok(records(&body, format)?.into_iter().map(text).collect())
+        Ok(split(&body, form, 100)?.into_iter().map(text).collect())
     }
 
     fn looks_like(body: &str, expected: &[(&str, &str)]) {
         let expected: Vec<_> =
             expected.iter().map(|(p, j)| ((*p).to_owned(), (*j).to_owned())).collect();
-        assert_eq!(read(body, Format::Look), Ok(expected), "{body}");
+        assert_eq!(read(body, Form::Look), Ok(expected), "{body}");
     }
 
     #[test]
     fn compression_that_was_not_announced_is_named() {
         let body = Bytes::from_static(b"\x1f\x8b\x08\0\0\0\0\0");
-        for format in [Format::Look, Format::Lines] {
-            assert!(records(&body, format).unwrap_err().contains("Content-Encoding: gzip"));
+        for format in [Form::Look, Form::Lines] {
+            assert!(split(&body, format, 100).unwrap_err().contains("Content-Encoding: gzip"));
         }
     }
 
@@ -185,7 +254,7 @@ mod tests {
     fn a_bad_line_among_good_ones_does_not_fail_the_rest_wherever_it_stands() {
         looks_like("{}\n{\"a\n", &[("line 1", "{}"), ("line 2", "{\"a")]);
         looks_like("{\"a\n{}\n", &[("line 1", "{\"a"), ("line 2", "{}")]);
-        let lines = read("oops\n\n [1]\n", Format::Lines);
+        let lines = read("oops\n\n [1]\n", Form::Lines);
         assert_eq!(
             lines,
             Ok(vec![("line 1".into(), "oops".into()), ("line 3".into(), "[1]".into())])
@@ -193,32 +262,44 @@ mod tests {
     }
 
     #[test]
+    fn objects_with_nothing_between_them_are_taken() {
+        let items = [("item 1", "{\"a\":1}"), ("item 2", "{\"b\":\n2}"), ("item 3", "{}")];
+        looks_like("{\"a\":1}{\"b\":\n2} {}", &items);
+    }
+
+    #[test]
+    fn very_many_very_small_records_are_too_much() {
+        for body in ["[0,0,0,0,0,0,0,0]", "0\n0\n0\n0\n0\n0\n0\n0\n", "{}{}{}{}{}{}{}{}"] {
+            let body = Bytes::from_static(body.as_bytes());
+            assert_eq!(records(&body, Form::Look, 8 * size_of::<Record>()).unwrap().len(), 8);
+            let over = records(&body, Form::Look, 8 * size_of::<Record>() - 1);
+            assert_eq!(over.unwrap_err(), Unread::Full);
+        }
+    }
+
+    #[test]
     fn nothing_readable_names_the_place() {
         let fails = |body: &str, format, message: &str| {
             assert_eq!(read(body, format), Err(message.to_owned()));
         };
-        fails(" \n", Format::Look, "the body is empty");
+        fails(" \n", Form::Look, "the body is empty");
         fails(
             "[{},\n {\"a\" 1}]",
-            Format::Look,
+            Form::Look,
             "the array does not parse: line 2 column 7: expected `:`",
         );
         fails(
             "{\n  \"a\": [\n    {}\n  ],\n  oops\n}",
-            Format::Look,
+            Form::Look,
             "the record does not parse: line 5 column 3: key must be a string",
         );
-        fails(
-            "\n  oops\nstill\n",
-            Format::Lines,
-            "no line parses; line 2 column 3: expected value",
-        );
+        fails("\n  oops\nstill\n", Form::Lines, "no line parses; line 2 column 3: expected value");
     }
 
     #[test]
     fn records_are_slices_of_the_body() {
         let body = Bytes::from_static(b"[{\"a\":1}]");
-        let records = records(&body, Format::Look).unwrap();
+        let records = records(&body, Form::Look, 1000).unwrap();
         assert_eq!(records[0].json.as_ptr(), body[1..].as_ptr());
     }
 }

@@ -29,11 +29,16 @@ struct Running {
 }
 
 async fn start() -> Running {
+    start_with(None).await
+}
+
+async fn start_with(auth: Option<SenderAuth>) -> Running {
+    let settings = Settings { max_body_bytes: LIMIT, auth };
     let (intake, arrived) = Taken::new();
-    let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let listener = listen::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (feed, stop) = (intake.feed(), CancellationToken::new());
-    let task = tokio::spawn(serve(listener, feed.clone(), LIMIT, stop.clone()));
+    let task = tokio::spawn(serve(listener, feed.clone(), settings, stop.clone()));
     Running { address, intake, feed, arrived, stop, task }
 }
 
@@ -118,6 +123,7 @@ async fn compressed_bodies_are_taken() {
         ("GZIP", members),
         ("deflate", deflate.finish().unwrap()),
         ("zstd", zstd::encode_all(text, 3).unwrap()),
+        ("snappy", snap::raw::Encoder::new().compress_vec(text).unwrap()),
         ("identity", text.to_vec()),
     ] {
         let answer = source.send("POST", &[("content-encoding", encoding)], body).await;
@@ -176,9 +182,9 @@ async fn a_chunked_body_over_the_limit_is_refused() {
 #[tokio::test]
 async fn an_unknown_encoding_and_other_methods_are_refused_with_what_is_right() {
     let source = start().await;
-    let answer = source.send("POST", &[("content-encoding", "snappy")], "x").await;
+    let answer = source.send("POST", &[("content-encoding", "br")], "x").await;
     assert_eq!(answer.status, 415);
-    assert_eq!(answer.headers["accept-encoding"], "gzip, zstd, deflate");
+    assert_eq!(answer.headers["accept-encoding"], "gzip, zstd, deflate, snappy");
     let answer = source.send("PUT", &[], "{}").await;
     assert_eq!(answer.status, 405);
     assert_eq!(answer.headers["allow"], "POST, GET, HEAD");
@@ -319,8 +325,66 @@ async fn one_connection_carries_many_requests() {
 #[tokio::test]
 async fn a_port_in_use_is_said_clearly() {
     let source = start().await;
-    let error = bind(source.address).await.unwrap_err().to_string();
+    let error = listen::bind(source.address).await.unwrap_err().to_string();
     let expected = format!("cannot listen on {}: ", source.address);
     assert!(error.starts_with(&expected), "{error}");
     assert!(error.ends_with("stop the process that listens there or choose another port"));
+}
+
+#[tokio::test]
+async fn senders_without_the_right_credentials_are_refused_and_told_how() {
+    let auth = SenderAuth::Bearer { token: crate::secret::Secret::Text("t0ken".into()) };
+    let mut source = start_with(Some(auth)).await;
+    let answer = source.post("{}").await;
+    assert_eq!(answer.status, 401);
+    assert_eq!(answer.headers["www-authenticate"], "Bearer realm=\"profile-http\"");
+    let answer = source.send("POST", &[("authorization", "Bearer other")], "{}").await;
+    assert_eq!(answer.status, 401);
+    assert!(!answer.body.contains("t0ken"));
+    assert!(source.arrived.try_recv().is_err());
+    let answer = source.send("POST", &[("authorization", "Bearer t0ken")], "{}").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(source.send("HEAD", &[], "").await.status, 200, "health checks need none");
+    assert_eq!(source.feed.metrics.errors("authentication", "receiving").get(), 2);
+}
+
+#[tokio::test]
+async fn a_sender_without_credentials_can_write_its_body_to_the_end_and_reads_why() {
+    let auth = SenderAuth::Bearer { token: crate::secret::Secret::Text("t0ken".into()) };
+    let source = start_with(Some(auth)).await;
+    let mut stream = TcpStream::connect(source.address).await.unwrap();
+    // More than the buffers of both sockets hold.
+    let length = 32 * 1024 * 1024;
+    let head = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b' '; length]).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 401");
+}
+
+#[tokio::test]
+async fn senders_keep_what_they_send_while_the_secret_cannot_be_read() {
+    let token = crate::secret::Secret::File("/no/such/file".into());
+    let source = start_with(Some(SenderAuth::Bearer { token })).await;
+    let answer = source.send("POST", &[("authorization", "Bearer t0ken")], "{}").await;
+    assert_eq!(answer.status, 503);
+    assert!(answer.body.contains("cannot be read"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn message_pack_is_taken_as_fluent_bit_sends_it_and_as_plain_records() {
+    let mut source = start().await;
+    for media_type in ["application/msgpack", "application/x-msgpack"] {
+        // [[time, {}], {"a": 1}] with a time of type 0, then {"a": 2}, then "text".
+        let entry = b"\x92\x92\xd7\x00\x65\x00\x00\x00\x00\x00\x00\x00\x80\x81\xa1a\x01";
+        let body = [&entry[..], b"\x81\xa1a\x02", b"\xa4text"].concat();
+        let answer = source.send("POST", &[("content-type", media_type)], body).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let expected = [("item 1", "{\"a\":1}"), ("item 2", "{\"a\":2}"), ("item 3", "\"text\"")];
+        assert_eq!(source.next(), records(&expected));
+    }
+    let cut = source.send("POST", &[("content-type", "application/msgpack")], &b"\x81\xa1a"[..]);
+    assert_eq!(cut.await.status, 400);
+    assert!(source.arrived.try_recv().is_err());
 }

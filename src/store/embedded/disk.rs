@@ -1,5 +1,7 @@
 //! The keyspaces on disk.
 
+mod letters;
+
 use std::{ops::Bound, path::Path};
 
 use fjall::{
@@ -10,11 +12,11 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     profile::{Known, ProfileId},
-    store::{DeadLetter, InvalidRecord, StoreError, row::Row},
+    store::{StoreError, row::Row},
 };
 
 /// The layout of what is stored; a store of another format is refused.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Values from this size on lie in blob files, so that rewriting profiles does not rewrite the
 /// tree. The library's own default would keep almost every profile in the tree.
@@ -25,9 +27,6 @@ const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
 
 const BLOCK_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// How long invalid records are kept.
-pub(super) const INVALID_RECORD_MICROS: u64 = 7 * 24 * 3600 * 1_000_000;
-
 /// The database of one store. Clones share it.
 #[derive(Clone)]
 pub(super) struct Disk {
@@ -35,6 +34,8 @@ pub(super) struct Disk {
     rows: Keyspace,
     profiles: Keyspace,
     dead: Keyspace,
+    /// The ids of dead letters in the order of their times.
+    dead_order: Keyspace,
     invalid: Keyspace,
     meta: Keyspace,
 }
@@ -55,6 +56,14 @@ pub(super) enum Durability {
 }
 
 impl Disk {
+    /// Opens a store that is there.
+    pub(super) fn open_existing(path: &Path) -> Result<Self, StoreError> {
+        if !path.is_dir() {
+            return Err(StoreError::Missing { path: path.display().to_string() });
+        }
+        Self::open(path)
+    }
+
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let shown = path.display().to_string();
         let unopened = |reason| StoreError::Open { path: shown.clone(), reason };
@@ -98,8 +107,9 @@ impl Disk {
         let disk = Self {
             rows: database.keyspace("rows", plain).map_err(failed)?,
             profiles: database.keyspace("profiles", separated).map_err(failed)?,
-            dead: keyspace("dead").map_err(failed)?,
-            invalid: keyspace("invalid").map_err(failed)?,
+            dead: database.keyspace("dead", separated).map_err(failed)?,
+            dead_order: keyspace("dead_order").map_err(failed)?,
+            invalid: database.keyspace("invalid", separated).map_err(failed)?,
             meta: keyspace("meta").map_err(failed)?,
             database,
         };
@@ -112,7 +122,11 @@ impl Disk {
             Some(FORMAT) => Ok(()),
             Some(other) => Err(StoreError::Open {
                 path: path.to_owned(),
-                reason: format!("it has format {other}, this version reads format {FORMAT}"),
+                reason: format!(
+                    "another version of profile-http wrote it (format {other}; this one reads \
+                     format {FORMAT}); run that version, or move the store away: a new one exports \
+                     every profile with its next update"
+                ),
             }),
             None => {
                 let mut batch = self.batch();
@@ -138,10 +152,6 @@ impl Disk {
             .map_err(|error| StoreError::Damaged(format!("profile {id}: {error}")))
     }
 
-    pub(super) fn dead_letter(&self, id: &ProfileId) -> Result<Option<DeadLetter>, StoreError> {
-        self.dead.get(id.0).map_err(failed)?.map(|bytes| decode(&bytes)).transpose()
-    }
-
     pub(super) fn meta<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
         self.meta.get(name).map_err(failed)?.map(|bytes| decode(&bytes)).transpose()
     }
@@ -162,31 +172,6 @@ impl Disk {
         }
         Ok(rows)
     }
-
-    /// All invalid records, oldest first.
-    pub(super) fn invalid_records(&self) -> Result<Vec<InvalidRecord>, StoreError> {
-        let read = |entry: fjall::Guard| decode(&entry.value().map_err(failed)?);
-        self.invalid.iter().map(read).collect()
-    }
-
-    /// Deletes at most `max` invalid records that arrived before `before`.
-    pub(super) fn expire_invalid_records(
-        &self,
-        before: u64,
-        max: usize,
-    ) -> Result<usize, StoreError> {
-        let end = before.to_be_bytes();
-        let mut batch = self.batch();
-        let mut expired = 0;
-        for entry in self.invalid.range(..end.as_slice()).take(max) {
-            batch.batch.remove(&self.invalid, entry.key().map_err(failed)?);
-            expired += 1;
-        }
-        if expired > 0 {
-            batch.commit(Durability::Os)?;
-        }
-        Ok(expired)
-    }
 }
 
 impl Batch<'_> {
@@ -196,29 +181,6 @@ impl Batch<'_> {
 
     pub(super) fn known(&mut self, id: &ProfileId, known: &Known) {
         self.batch.insert(&self.disk.profiles, id.0, known.encode());
-    }
-
-    pub(super) fn dead_letter(
-        &mut self,
-        id: &ProfileId,
-        letter: Option<&DeadLetter>,
-    ) -> Result<(), StoreError> {
-        match letter {
-            Some(letter) => self.batch.insert(&self.disk.dead, id.0, encode(letter)?),
-            None => self.batch.remove(&self.disk.dead, id.0),
-        }
-        Ok(())
-    }
-
-    /// Files an invalid record under its time of arrival and a number that is not in use there.
-    pub(super) fn invalid_record(
-        &mut self,
-        number: u64,
-        record: &InvalidRecord,
-    ) -> Result<(), StoreError> {
-        let key = [record.received.to_be_bytes(), number.to_be_bytes()].concat();
-        self.batch.insert(&self.disk.invalid, key, encode(record)?);
-        Ok(())
     }
 
     pub(super) fn meta<T: Serialize>(&mut self, name: &str, value: &T) -> Result<(), StoreError> {

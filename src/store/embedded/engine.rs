@@ -5,12 +5,18 @@
 //! back within the group, but nothing of it is claimed.
 
 mod deliver;
+mod letters;
 mod scan;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
+use self::letters::Letters;
 use super::{
-    disk::{Batch, Disk, Durability, INVALID_RECORD_MICROS},
+    disk::{Batch, Disk, Durability},
     fresh::Fresh,
     mapped::{self, MappingRecord},
     tally::{Shared, Tally},
@@ -19,7 +25,7 @@ use crate::{
     clock::{Clock, Micros},
     profile::{Known, Mapping, ProfileId},
     store::{
-        DeadLetter, InvalidRecord, StoreError, Triggers, Update, Verdict,
+        Counts, DeadLetter, InvalidRecord, LetterBounds, StoreError, Triggers, Update, Verdict,
         ids::IdHasher,
         judge::{changes, judge, mark_due, withdraw},
         queue::Queue,
@@ -30,8 +36,6 @@ use crate::{
 
 /// The longest delay of a profile, also if the clock was set back meanwhile.
 const LONGEST_DELAY: Duration = Duration::from_mins(5);
-
-const EXPIRY_STEP: usize = 10_000;
 
 /// Rows for which a group's tables are kept: emptying a table takes time by its size.
 const REUSED: usize = 4096;
@@ -59,6 +63,7 @@ pub(super) struct Engine {
     /// may have been in flight.
     offered_to: u64,
     invalid_number: u64,
+    letters: Letters,
 }
 
 /// What a group of calls changed.
@@ -68,6 +73,8 @@ struct Group {
     known: HashMap<ProfileId, Known, IdHasher>,
     dead: HashMap<ProfileId, Option<Arc<DeadLetter>>, IdHasher>,
     invalid: Vec<InvalidRecord>,
+    /// Invalid records that go, by time and number.
+    gone: HashSet<(Micros, u64)>,
     /// Rows that did not exist before.
     added: u64,
     /// Whether a source waits for this to be on disk.
@@ -83,6 +90,7 @@ impl Engine {
         disk: Disk,
         mapping: Arc<Mapping>,
         cache: Arc<RowCache>,
+        bounds: LetterBounds,
         clock: Clock,
         metrics: Arc<Component>,
         shared: Shared,
@@ -91,11 +99,13 @@ impl Engine {
         let record = mapped::record(&disk, &mapping, now)?;
         let last_version = disk.meta::<u64>("last_version")?.unwrap_or(0).max(now);
         let stopped_cleanly = disk.meta::<bool>("stopped_cleanly")?.unwrap_or(true);
+        let offered_to = disk.meta::<u64>("offered_to")?.unwrap_or(0);
         let mut batch = disk.batch();
         batch.meta("stopped_cleanly", &false)?;
         batch.commit(Durability::Disk)?;
-        Ok(Self {
-            offered_to: if stopped_cleanly { 0 } else { last_version },
+        let letters = Letters::count(&disk, bounds)?;
+        let mut engine = Self {
+            offered_to: if stopped_cleanly { offered_to } else { last_version },
             disk,
             mapping,
             record,
@@ -111,7 +121,10 @@ impl Engine {
             metrics,
             last_version,
             invalid_number: now,
-        })
+            letters,
+        };
+        engine.publish();
+        Ok(engine)
     }
 
     pub(super) fn record(&self) -> &MappingRecord {
@@ -203,7 +216,7 @@ impl Engine {
     }
 
     fn store(&mut self, group: &Group, applied: Durability) -> Result<(), StoreError> {
-        if group.rows.is_empty() && group.invalid.is_empty() {
+        if group.rows.is_empty() && group.invalid.is_empty() && group.gone.is_empty() {
             return Ok(());
         }
         #[expect(clippy::disallowed_methods, reason = "measures the disk, which nothing pauses")]
@@ -216,11 +229,18 @@ impl Engine {
             batch.known(id, known);
         }
         for (id, letter) in &group.dead {
-            batch.dead_letter(id, letter.as_deref())?;
+            let former = self.disk.dead_letter(id)?;
+            batch.dead_letter(id, former.as_ref(), letter.as_deref())?;
+            self.letters.dead.replace(former.is_some(), letter.is_some());
         }
         for record in &group.invalid {
             self.invalid_number += 1;
             batch.invalid_record(self.invalid_number, record)?;
+            self.letters.invalid.replace(false, true);
+        }
+        for (received, number) in &group.gone {
+            batch.remove_invalid(*received, *number);
+            self.letters.invalid.replace(true, false);
         }
         batch.meta("last_version", &self.last_version)?;
         batch.commit(if group.applied { applied } else { Durability::Os })?;
@@ -231,19 +251,18 @@ impl Engine {
     fn publish(&mut self) {
         let oldest_due = self.shared.read().oldest_due;
         let in_flight = self.queue.in_flight() as u64;
+        let (dead, invalid_records) = (self.letters.dead.count(), self.letters.invalid.count());
         let ready = self.queue.ready() as u64;
         let counts = self.tally.counts();
-        self.shared.write(crate::store::Counts { ready, in_flight, oldest_due, ..counts });
+        self.shared.write(Counts { ready, in_flight, dead, invalid_records, oldest_due, ..counts });
     }
 
-    /// What is not worth doing with each commit: the age of the oldest due profile, and deleting
-    /// invalid records whose time is over.
-    pub(super) fn housekeep(&mut self) -> Result<(), StoreError> {
+    /// What is not worth doing with each commit: the age of the oldest due profile, and dropping
+    /// letters that are too many or too old. Says whether there are more of them.
+    pub(super) fn housekeep(&mut self) -> Result<bool, StoreError> {
         let oldest_due = self.queue.oldest_due().unwrap_or(0);
-        self.shared.write(crate::store::Counts { oldest_due, ..self.shared.read() });
-        let before = self.clock.now().saturating_sub(INVALID_RECORD_MICROS);
-        self.disk.expire_invalid_records(before, EXPIRY_STEP)?;
-        Ok(())
+        self.shared.write(Counts { oldest_due, ..self.shared.read() });
+        self.trim_letters()
     }
 
     /// Notes that everything in flight was settled, and makes all of it durable.
@@ -251,12 +270,24 @@ impl Engine {
         self.commit(Durability::Disk)?;
         let mut batch = self.disk.batch();
         batch.meta("stopped_cleanly", &(self.queue.in_flight() == 0))?;
+        // What a crash left uncertain stays so until it is delivered.
+        batch.meta("offered_to", &self.offered_to)?;
         batch.meta("last_version", &self.last_version)?;
         batch.commit(Durability::Disk)
     }
 
     pub(super) fn is_scanning(&self) -> bool {
         self.scan.is_some()
+    }
+
+    #[cfg(test)]
+    pub(super) fn now(&self) -> Micros {
+        self.clock.now()
+    }
+
+    #[cfg(test)]
+    pub(super) fn metrics(&self) -> &Component {
+        &self.metrics
     }
 
     #[cfg(test)]
@@ -293,6 +324,8 @@ impl Engine {
             .fingerprints_of(self.record.seed, &known)
             .map_err(|error| StoreError::Damaged(format!("profile {id}: {error}")))?;
         let was_followed = std::mem::replace(&mut row.followed, followed);
+        // Of a profile that is not followed there is nothing to send again.
+        row.dead &= followed;
         let mut triggers = Triggers::default();
         if followed && !was_followed {
             triggers = Triggers::FOLLOWED;

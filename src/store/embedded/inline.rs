@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
-use super::{Disk, Durability, Engine, MappingRecord, Shared, row_cache};
+use super::{Disk, Durability, Engine, Letters, MappingRecord, Shared, row_cache};
 use crate::{
     clock::Clock,
     profile::{MappedAt, Mapping, ProfileId},
     store::{
-        Claims, Counts, DeadLetter, InvalidRecord, Settled, Store, StoreError, Update, Verdict,
+        Claims, Counts, DeadLetter, InvalidRecord, Letter, LetterBounds, Settled, Store,
+        StoreError, Update, Verdict,
     },
     telemetry::Component,
 };
@@ -26,12 +27,22 @@ pub(crate) struct InlineStore {
 
 impl InlineStore {
     pub(crate) fn open(path: &std::path::Path, mapping: Arc<Mapping>, clock: Clock) -> Self {
+        Self::open_bounded(path, mapping, LetterBounds::default(), clock)
+    }
+
+    pub(crate) fn open_bounded(
+        path: &std::path::Path,
+        mapping: Arc<Mapping>,
+        bounds: LetterBounds,
+        clock: Clock,
+    ) -> Self {
         let counts = Shared::default();
         let cache = Arc::new(row_cache(1 << 20));
         let disk = Disk::open(path).unwrap();
         let metrics = Component::detached();
+        let shared = counts.clone();
         let mut engine =
-            Engine::open(disk.clone(), mapping, cache, clock, metrics, counts.clone()).unwrap();
+            Engine::open(disk.clone(), mapping, cache, bounds, clock, metrics, shared).unwrap();
         while engine.is_scanning() {
             engine.scan_step().unwrap();
         }
@@ -61,6 +72,25 @@ impl InlineStore {
 
     pub(crate) fn dead_letter(&self, id: &ProfileId) -> Option<DeadLetter> {
         self.disk.dead_letter(id).unwrap()
+    }
+
+    /// The letters, latest first.
+    pub(crate) fn letters(&self) -> Vec<Letter> {
+        Letters(self.disk.clone()).page(None, 1000).unwrap().letters
+    }
+
+    pub(super) fn disk(&self) -> Disk {
+        self.disk.clone()
+    }
+
+    /// Letters that were dropped for a reason.
+    pub(crate) fn discarded(&self, reason: &str) -> u64 {
+        self.with(|engine| engine.metrics().discarded(false, reason).get())
+    }
+
+    /// What the writer does now and then.
+    pub(crate) fn housekeep(&self) {
+        while self.with(Engine::housekeep).unwrap() {}
     }
 
     pub(super) fn with<T>(&self, call: impl FnOnce(&mut Engine) -> T) -> T {

@@ -6,6 +6,8 @@ mod engine;
 mod fresh;
 #[cfg(test)]
 pub(crate) mod inline;
+mod kept;
+mod letters;
 mod mapped;
 mod tally;
 #[cfg(test)]
@@ -16,6 +18,7 @@ use std::{path::Path, sync::Arc, sync::mpsc, thread};
 
 use tokio::sync::{Notify, oneshot, watch};
 
+pub use self::letters::{Letters, Page};
 use self::{
     disk::{Disk, Durability},
     engine::{Engine, RowCache},
@@ -24,7 +27,7 @@ use self::{
     writer::{Call, Reply, Writer},
 };
 use super::{
-    Claims, Counts, DeadLetter, InvalidRecord, Settled, Store, StoreError, Update, Verdict,
+    Claims, Counts, InvalidRecord, LetterBounds, Settled, Store, StoreError, Update, Verdict,
     ids::IdHasher, row::Row,
 };
 use crate::{
@@ -50,11 +53,17 @@ pub struct EmbeddedSettings {
     pub sync: SyncMode,
     /// Memory for rows; a row takes about 200 bytes.
     pub cache_bytes: u64,
+    /// How many dead letters are kept, and how long.
+    pub dead_letters: LetterBounds,
 }
 
 impl Default for EmbeddedSettings {
     fn default() -> Self {
-        Self { sync: SyncMode::default(), cache_bytes: 256 * 1024 * 1024 }
+        Self {
+            sync: SyncMode::default(),
+            cache_bytes: 256 * 1024 * 1024,
+            dead_letters: LetterBounds::default(),
+        }
     }
 }
 
@@ -89,8 +98,10 @@ impl EmbeddedStore {
         let disk = Disk::open(path)?;
         let cache = Arc::new(row_cache(settings.cache_bytes));
         let counts = Shared::default();
+        let bounds = settings.dead_letters;
+        let shared = counts.clone();
         let engine =
-            Engine::open(disk.clone(), mapping, cache.clone(), clock, metrics, counts.clone())?;
+            Engine::open(disk.clone(), mapping, cache.clone(), bounds, clock, metrics, shared)?;
         let record = Arc::new(engine.record().clone());
         let (calls, receiver) = mpsc::channel();
         let due = Arc::new(Notify::new());
@@ -146,14 +157,9 @@ impl EmbeddedStore {
         self.call(Call::Stop).await
     }
 
-    /// The dead letter of a profile, if it has one.
-    pub fn dead_letter(&self, id: &ProfileId) -> Result<Option<DeadLetter>, StoreError> {
-        self.disk.dead_letter(id)
-    }
-
-    /// All invalid records that are kept, oldest first.
-    pub fn invalid_records(&self) -> Result<Vec<InvalidRecord>, StoreError> {
-        self.disk.invalid_records()
+    /// Why the store can go on no longer, if that is so.
+    pub fn failure(&self) -> Option<StoreError> {
+        self.failed.borrow().clone()
     }
 
     async fn call<T>(&self, call: impl FnOnce(Reply<T>) -> Call) -> Result<T, StoreError> {

@@ -22,6 +22,7 @@ struct Cells {
     ready: AtomicU64,
     in_flight: AtomicU64,
     dead: AtomicU64,
+    invalid_records: AtomicU64,
     due_after_none: AtomicU64,
     oldest_due: AtomicU64,
     complete: AtomicBool,
@@ -37,6 +38,7 @@ impl Shared {
             ready: load(&self.0.ready),
             in_flight: load(&self.0.in_flight),
             dead: load(&self.0.dead),
+            invalid_records: load(&self.0.invalid_records),
             due_after_none: load(&self.0.due_after_none),
             oldest_due: load(&self.0.oldest_due),
             complete: self.0.complete.load(Ordering::Acquire),
@@ -51,6 +53,7 @@ impl Shared {
         store(&self.0.ready, counts.ready);
         store(&self.0.in_flight, counts.in_flight);
         store(&self.0.dead, counts.dead);
+        store(&self.0.invalid_records, counts.invalid_records);
         store(&self.0.due_after_none, counts.due_after_none);
         store(&self.0.oldest_due, counts.oldest_due);
         self.0.complete.store(counts.complete, Ordering::Release);
@@ -122,6 +125,5 @@ impl Tally {
         counts.known = step(counts.known, 1);
         counts.followed = step(counts.followed, row.followed.into());
         counts.due = step(counts.due, row.due.into());
-        counts.dead = step(counts.dead, row.dead.into());
     }
 }

@@ -1,3 +1,5 @@
+mod letters;
+
 use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
@@ -8,8 +10,8 @@ use crate::{
     clock::Clock,
     profile::{Attributes, Mapping, MappingSpec, Retain, SegmentSpec},
     store::{
-        Claim, DeadLetter, InvalidRecord, Outcome, Settled, Store, StoreError, Triggers, Update,
-        Verdict,
+        Claim, DeadLetter, InvalidRecord, Letter, LetterKind, Outcome, Settled, Store, StoreError,
+        Triggers, Update, Verdict,
     },
     telemetry::Component,
 };
@@ -95,12 +97,15 @@ fn name_of(claim: &Claim) -> String {
 
 fn letter() -> Outcome {
     Outcome::Refused(Arc::new(DeadLetter {
+        kind: LetterKind::Refused,
         version: 1,
         status: 422,
         request_id: None,
         reason: "422".to_owned(),
+        headers: Vec::new(),
         answer: Bytes::new(),
         attempts: 1,
+        due_since: START,
         at: START,
     }))
 }
@@ -428,18 +433,26 @@ async fn invalid_records_are_kept_with_their_reasons() {
         excerpt: Bytes::from_static(b"x"),
     };
     store.apply(Vec::new(), vec![record("line 1"), record("line 2")]).await.unwrap();
-    let kept = store.invalid_records().unwrap();
-    assert_eq!(kept.iter().map(|kept| &*kept.place).collect::<Vec<_>>(), ["line 1", "line 2"]);
+    let kept = store.letters().page(None, 10).unwrap().letters;
+    let places = kept.iter().map(|letter| match letter {
+        Letter::Invalid { record, .. } => &*record.place,
+        Letter::Dead { .. } => panic!("{letter:?}"),
+    });
+    assert_eq!(places.rev().collect::<Vec<_>>(), ["line 1", "line 2"]);
+    assert_eq!(store.counts().invalid_records, 2);
 }
 
 fn threaded(path: &Path) -> Result<EmbeddedStore, StoreError> {
-    EmbeddedStore::open(
-        path,
-        mapping(spec()),
-        EmbeddedSettings::default(),
-        Clock::system(),
-        Component::detached(),
-    )
+    open(path, mapping(spec()))
+}
+
+fn threaded_with(path: &Path, mapping: Arc<Mapping>) -> EmbeddedStore {
+    open(path, mapping).unwrap()
+}
+
+fn open(path: &Path, mapping: Arc<Mapping>) -> Result<EmbeddedStore, StoreError> {
+    let (settings, metrics) = (EmbeddedSettings::default(), Component::detached());
+    EmbeddedStore::open(path, mapping, settings, Clock::system(), metrics)
 }
 
 #[tokio::test(start_paused = true)]

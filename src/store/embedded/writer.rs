@@ -13,7 +13,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::{disk::Durability, engine::Engine};
 use crate::{
     profile::ProfileId,
-    store::{Claims, InvalidRecord, Settled, StoreError, Update, Verdict},
+    store::{Claims, InvalidRecord, LetterId, Replayed, Settled, StoreError, Update, Verdict},
 };
 
 /// Calls of one commit at most, so that a commit has an end while calls keep coming.
@@ -29,6 +29,8 @@ pub(super) enum Call {
     Claim(usize, usize, Reply<Claims>),
     Settle(Vec<Settled>, Reply<()>),
     Revive(Vec<(ProfileId, u64)>, Reply<()>),
+    Replay(Vec<ProfileId>, Reply<Replayed>),
+    Discard(Vec<LetterId>, Reply<u64>),
     Stop(Reply<()>),
 }
 
@@ -36,6 +38,8 @@ pub(super) enum Call {
 enum Answer {
     Verdicts(Reply<Vec<Verdict>>, Vec<Verdict>),
     Done(Reply<()>),
+    Replayed(Reply<Replayed>, Replayed),
+    Discarded(Reply<u64>, u64),
 }
 
 pub(super) struct Writer {
@@ -72,9 +76,11 @@ impl Writer {
 
     /// Returns the reply to the call that ended it, if there was one.
     fn serve(&mut self) -> Result<Option<Reply<()>>, StoreError> {
+        // Absent while there is more to do.
         let mut housekept: Option<Instant> = None;
         loop {
-            let first = match self.next() {
+            let at_once = self.engine.is_scanning() || housekept.is_none();
+            let first = match self.next(at_once) {
                 Ok(call) => Some(call),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
@@ -93,14 +99,15 @@ impl Writer {
             #[expect(clippy::disallowed_methods, reason = "a thread of its own, off tokio's clock")]
             let now = Instant::now();
             if housekept.is_none_or(|last| now - last >= HOUSEKEEPING) {
-                self.engine.housekeep()?;
-                housekept = Some(now);
+                let more = self.engine.housekeep()?;
+                housekept = (!more).then_some(now);
             }
         }
     }
 
-    fn next(&self) -> Result<Call, RecvTimeoutError> {
-        if self.engine.is_scanning() {
+    /// The next call; does not wait for one if there is something to do `at_once`.
+    fn next(&self, at_once: bool) -> Result<Call, RecvTimeoutError> {
+        if at_once {
             return self.calls.try_recv().map_err(|error| match error {
                 TryRecvError::Empty => RecvTimeoutError::Timeout,
                 TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
@@ -163,6 +170,14 @@ impl Writer {
                 let ((), reply) = tell(self.engine.revive(versions), reply)?;
                 answers.push(Answer::Done(reply));
             }
+            Call::Replay(ids, reply) => {
+                let (replayed, reply) = tell(self.engine.replay(ids), reply)?;
+                answers.push(Answer::Replayed(reply, replayed));
+            }
+            Call::Discard(ids, reply) => {
+                let (dropped, reply) = tell(self.engine.discard(ids), reply)?;
+                answers.push(Answer::Discarded(reply, dropped));
+            }
             Call::Stop(reply) => return Ok(Some(reply)),
         }
         Ok(None)
@@ -196,6 +211,12 @@ impl Answer {
             Self::Done(reply) => {
                 let _ = reply.send(result.clone());
             }
+            Self::Replayed(reply, replayed) => {
+                let _ = reply.send(result.clone().map(|()| replayed));
+            }
+            Self::Discarded(reply, dropped) => {
+                let _ = reply.send(result.clone().map(|()| dropped));
+            }
         }
     }
 }
@@ -205,6 +226,8 @@ impl Call {
         match self {
             Self::Apply(_, _, reply) => drop(reply.send(Err(error))),
             Self::Claim(_, _, reply) => drop(reply.send(Err(error))),
+            Self::Replay(_, reply) => drop(reply.send(Err(error))),
+            Self::Discard(_, reply) => drop(reply.send(Err(error))),
             Self::Settle(_, reply) | Self::Revive(_, reply) | Self::Stop(reply) => {
                 drop(reply.send(Err(error)));
             }

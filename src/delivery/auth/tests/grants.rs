@@ -3,7 +3,10 @@ use std::{collections::BTreeMap, fs};
 use prometheus_client::{encoding::text::encode, registry::Registry};
 
 use super::*;
-use crate::{delivery::TokenError, telemetry::Metrics};
+use crate::{
+    delivery::{TokenError, test_support::secs},
+    telemetry::Metrics,
+};
 
 fn form(request: &Request<Bytes>) -> BTreeMap<String, String> {
     oauth2::url::form_urlencoded::parse(request.body()).into_owned().collect()
@@ -57,9 +60,7 @@ async fn a_client_proves_itself_in_the_body() {
 #[tokio::test(start_paused = true)]
 async fn a_client_proves_itself_by_basic_with_id_and_secret_form_encoded() {
     let server = TokenServer::default();
-    let settings = OAuth2Settings { client_auth: ClientAuth::Basic, ..settings() };
-    server.source_with(settings).token().await.unwrap();
-    let request = server.last_request();
+    let request = by_basic(&server, true).await;
     let authorization = &request.headers()[AUTHORIZATION];
     // cdp:hunter2%2B%2F%3D
     assert_eq!(authorization, "Basic Y2RwOmh1bnRlcjIlMkIlMkYlM0Q=");
@@ -68,12 +69,75 @@ async fn a_client_proves_itself_by_basic_with_id_and_secret_form_encoded() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn id_and_secret_are_not_encoded_for_a_server_that_does_not_decode_them() {
+    let server = TokenServer::default();
+    let request = by_basic(&server, false).await;
+    let authorization = &request.headers()[AUTHORIZATION];
+    // cdp:hunter2+/=
+    assert_eq!(authorization, "Basic Y2RwOmh1bnRlcjIrLz0=");
+    assert!(authorization.is_sensitive());
+    assert_eq!(form(&request), pairs(&[("grant_type", "client_credentials")]));
+}
+
+async fn by_basic(server: &TokenServer, encode: bool) -> Request<Bytes> {
+    let secret = Secret::Text(SECRET.into());
+    let client_auth = ClientAuth::Basic { secret, encode };
+    server.source_with(OAuth2Settings { client_auth, ..settings() }).token().await.unwrap();
+    server.last_request()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_got_for_a_user_with_a_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("password");
+    fs::write(&path, "pass & word\n").unwrap();
+    let server = TokenServer::default();
+    let password = Secret::File(path.clone());
+    let grant = GrantType::Password { username: "ada@acme.example".into(), password };
+    let settings = OAuth2Settings { grant, scopes: vec!["write".into()], ..settings() };
+    let tokens = server.source_with(settings);
+    tokens.token().await.unwrap();
+    let expected = [
+        ("grant_type", "password"),
+        ("username", "ada@acme.example"),
+        ("password", "pass & word"),
+        ("client_id", "cdp"),
+        ("client_secret", SECRET),
+        ("scope", "write"),
+    ];
+    assert_eq!(form(&server.last_request()), pairs(&expected));
+
+    fs::write(&path, "another").unwrap();
+    sleep(Duration::from_hours(1)).await;
+    let wrong = r#"{"error":"invalid_grant","error_description":"not another"}"#;
+    server.answer(Answer::Status(400, wrong));
+    let error = tokens.token().await.unwrap_err();
+    assert_eq!(form(&server.last_request())["password"], "another");
+    let expected = "it says invalid_grant (not [hidden]); check username and password";
+    assert!(is_refused(&error) && error.to_string().ends_with(expected), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_requests_of_a_grant_have_one_timeout() {
+    let server = TokenServer::answering(Answer::Status(503, ""));
+    let tokens = server.source_with(OAuth2Settings { timeout: secs(2), ..settings() });
+    let begun = Instant::now();
+    let (error, ()) = tokio::join!(tokens.token(), async {
+        sleep(Duration::from_millis(10)).await;
+        server.answer(Answer::Silence);
+    });
+    assert!(is_unavailable(&error.unwrap_err()));
+    assert_eq!((server.asked(), begun.elapsed()), (2, secs(2)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_secret_is_read_from_its_file_for_each_grant() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret");
     fs::write(&path, "first\n").unwrap();
     let server = TokenServer::default();
-    let settings = OAuth2Settings { client_secret: Secret::File(path.clone()), ..settings() };
+    let client_auth = ClientAuth::Body { secret: Secret::File(path.clone()) };
+    let settings = OAuth2Settings { client_auth, ..settings() };
     let tokens = server.source_with(settings);
     tokens.token().await.unwrap();
     assert_eq!(form(&server.last_request())["client_secret"], "first");
@@ -206,7 +270,8 @@ async fn token_requests_are_counted_by_outcome() {
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry).component("crm", "sink", "profile_http");
     let server = TokenServer::answering(Answer::Status(503, ""));
-    let tokens = TokenSource::new(settings(), server.transport(), metrics).unwrap();
+    let clock = Clock::anchored(START);
+    let tokens = TokenSource::new(settings(), server.transport(), clock, metrics).unwrap();
     tokens.token().await.unwrap_err();
     server.answer(Answer::Status(401, ""));
     sleep(Duration::from_secs(1)).await;

@@ -85,6 +85,20 @@ async fn without_expires_in_a_token_is_taken_to_last_five_minutes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lifetime_that_is_configured_counts_where_the_answer_has_none() {
+    for (answer, lasts) in [("", 1800), (r#","expires_in":900"#, 900)] {
+        let server = TokenServer::answering(Answer::Token(answer));
+        let token_lifetime = Duration::from_mins(30);
+        let tokens = server.source_with(OAuth2Settings { token_lifetime, ..settings() });
+        value(&tokens).await;
+        sleep(Duration::from_secs(lasts - 1)).await;
+        assert_eq!(value(&tokens).await, "Bearer token-1", "{answer}");
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(value(&tokens).await, "Bearer token-2", "{answer}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn while_the_token_is_good_a_token_endpoint_that_is_down_holds_nobody_up() {
     for down in [TOKEN_ENDPOINT_DOWN, Answer::Silence, Answer::Status(401, "")] {
         let server = TokenServer::default();

@@ -1,18 +1,28 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn the_allowance_grows_from_four_with_each_delivery() {
+async fn an_opening_lets_the_limit_begin_with_a_few() {
     let gate = new_gate();
-    assert_eq!(allowance(&gate), Some(usize::MAX));
+    let limit = at_once(16);
+    gate.restarts(limit.clone());
+    assert_eq!(limit.current(), 16);
     send(&gate, answer(403)).await.unwrap();
+    assert_eq!(limit.current(), 16);
     let probe = next_probe(&gate).await;
     send_probe(&gate, probe, answer(200)).await.unwrap();
-    assert_eq!(allowance(&gate), Some(4));
-    send(&gate, answer(200)).await.unwrap();
-    send(&gate, answer(422)).await.unwrap();
-    send(&gate, answer(503)).await.unwrap();
-    send(&gate, answer(204)).await.unwrap();
-    assert_eq!(allowance(&gate), Some(6));
+    assert_eq!(limit.current(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_pause_lets_the_limit_begin_with_a_few() {
+    let gate = new_gate();
+    let limit = at_once(16);
+    gate.restarts(limit.clone());
+    gate.resume();
+    assert_eq!(limit.current(), 16, "there was no pause");
+    gate.pause();
+    gate.resume();
+    assert_eq!(limit.current(), 4);
 }
 
 #[tokio::test(start_paused = true)]
@@ -28,7 +38,7 @@ async fn a_change_before_the_wait_is_not_missed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_change_is_told_but_the_growing_of_the_allowance() {
+async fn every_change_is_told_but_deliveries_through_an_open_gate() {
     let mut gate = new_gate();
     let mut told = async |expected: bool, what: &str, change: &dyn Fn(&Gate)| {
         change(&gate);

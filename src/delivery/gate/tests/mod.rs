@@ -19,7 +19,8 @@ use crate::{
     delivery::{
         AttemptError, Classes, TokenError, Trail,
         test_support::{
-            Outcome, Script, answer, answer_with, millis, request, request_with, secs, status,
+            Outcome, Script, answer, answer_with, at_once, millis, request, request_with, secs,
+            status,
         },
     },
     telemetry::Component,
@@ -43,15 +44,8 @@ async fn send_probe(gate: &Gate, probe: Probe, outcome: Outcome) -> Outcome {
     behind(gate, &Script::of([outcome])).oneshot(request).await
 }
 
-fn allowance(gate: &Gate) -> Option<usize> {
-    match gate.ask() {
-        Admission::Open { allowance } => Some(allowance),
-        _ => None,
-    }
-}
-
 fn is_open(gate: &Gate) -> bool {
-    allowance(gate).is_some()
+    matches!(gate.ask(), Admission::Open)
 }
 
 /// How long the gate stays closed before something is let through.

@@ -1,0 +1,93 @@
+//! What there is: every path with its resource.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    body::Body,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::{ApiError, Console, Refused, access, dead_letters, health, metrics, sinks};
+use crate::listen::{self, Listener};
+
+/// How long a connection may be idle.
+const IDLE: Duration = Duration::from_mins(2);
+
+/// Answers requests until `stop`.
+pub async fn serve(listener: Listener, console: Console, stop: CancellationToken) {
+    let console = Arc::new(console);
+    let router = router(console.clone());
+    let answering = {
+        let console = console.clone();
+        listen::serve(listener, Some(IDLE), stop, move |request| {
+            let (console, router) = (console.clone(), router.clone());
+            async move { Ok(whole(answer(&console, router, request).await).await) }
+        })
+    };
+    tokio::select! {
+        () = answering => {}
+        () = console.rates.keep() => {}
+    }
+}
+
+fn router(console: Arc<Console>) -> Router {
+    let letters = get(dead_letters::list).delete(dead_letters::discard_all);
+    let letter = get(dead_letters::show).delete(dead_letters::discard);
+    let sink = Router::new()
+        .route("/", get(sinks::show))
+        .route("/pause", post(sinks::pause))
+        .route("/resume", post(sinks::resume))
+        .route("/dead-letters", letters)
+        .route("/dead-letters/replay", post(dead_letters::replay_all))
+        .route("/dead-letters/{id}", letter)
+        .route("/dead-letters/{id}/replay", post(dead_letters::replay));
+    Router::new()
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/metrics", get(metrics::text))
+        .route("/api/v1/sinks", get(sinks::list))
+        .nest("/api/v1/sinks/{sink}", sink)
+        .fallback(async || ApiError::NoPath)
+        .method_not_allowed_fallback(async |method: Method| ApiError::Method(method.to_string()))
+        .with_state(console)
+}
+
+async fn answer(console: &Console, router: Router, request: Request<Incoming>) -> Response {
+    let (head, body) = request.into_parts();
+    if let Err(refused) = access::check(console, &head).await {
+        return refused.into_response();
+    }
+    let answered: Result<Response, Infallible> =
+        router.oneshot(Request::from_parts(head, body)).await;
+    let Ok(answer) = answered;
+    in_json(answer).await
+}
+
+/// What the router itself says of a bad query or path is text; everybody else gets JSON.
+async fn in_json(answer: Response) -> Response {
+    let json = HeaderValue::from_static("application/json");
+    let is_error = answer.status().is_client_error() || answer.status().is_server_error();
+    if !is_error || answer.headers().get(header::CONTENT_TYPE) == Some(&json) {
+        return answer;
+    }
+    let (head, body) = answer.into_parts();
+    let text = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let error = String::from_utf8_lossy(&text).into_owned();
+    (head.status, Json(Refused { error })).into_response()
+}
+
+/// The answer with its whole body. What it shows is nobody's to keep.
+async fn whole(answer: Response<Body>) -> http::Response<Full<Bytes>> {
+    let (mut head, body) = answer.into_parts();
+    head.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    http::Response::from_parts(head, Full::new(body))
+}

@@ -152,10 +152,7 @@ impl State {
         headers: &HeaderMap,
         body: &Bytes,
     ) -> Result<Vec<Profile>, serde_json::Error> {
-        let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-        let is_ndjson =
-            content_type.is_some_and(|value| value.starts_with(b"application/x-ndjson"));
-        let profiles = batch::profiles(body, is_ndjson)?;
+        let profiles = batch::profiles(body)?;
         let with_key = |(profile, of_batch): (Bytes, Option<u64>)| {
             let key = key_of(&profile, self.namespace.as_deref())?;
             Ok((profile, key, of_batch.or_else(|| version(headers))))

@@ -7,6 +7,7 @@ mod templates;
 
 mod api;
 mod batches;
+mod check;
 mod console;
 mod crash;
 mod dead_letters;

@@ -5,7 +5,7 @@ mod sample; // a record that any mapping can read
 mod send; // one export through the whole stack
 mod step; // what is said of a step
 
-use std::path::{Path, PathBuf};
+use std::{ffi::OsString, path::Path};
 
 use http::Uri;
 use profile_http::{
@@ -40,7 +40,7 @@ pub(super) struct Args {
         require_equals = true,
         default_missing_value = ""
     )]
-    send: Option<PathBuf>,
+    send: Option<OsString>,
 
     /// Print one JSON array with an object for each sink
     #[arg(long)]
@@ -59,7 +59,7 @@ pub(super) async fn run(args: Args, env: &Env) -> Result<(), Failure> {
         let mut checking = Checking::begin(sink, args.json)?;
         let reached = checking.reach().await?;
         if let (true, Some(file)) = (reached, &args.send) {
-            let record = record(sink, file)?;
+            let record = record(sink, Path::new(file))?;
             checking.of = "endpoint";
             checking.note(send::send(sink, &record).await)?;
         }

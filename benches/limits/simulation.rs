@@ -28,32 +28,32 @@ use tower::{Service, ServiceExt};
 
 /// How an endpoint behaves. Requests are those under way at the moment, the new one included.
 #[derive(Clone, Copy, Debug)]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     /// Seconds to an answer.
-    pub delay: f64,
+    pub(crate) delay: f64,
     /// The mean of an exponentially distributed addition, as a part of the delay.
-    pub jitter: f64,
+    pub(crate) jitter: f64,
     /// Each request beyond the first adds this part of the delay.
-    pub scale: f64,
+    pub(crate) scale: f64,
     /// From so many requests on, each one more multiplies the delay by this.
-    pub knee: Option<(usize, f64)>,
+    pub(crate) knee: Option<(usize, f64)>,
     /// So many requests are worked on at once, the others wait.
-    pub workers: Option<usize>,
+    pub(crate) workers: Option<usize>,
     /// Beyond so many requests it never answers, and does not count those.
-    pub drops_beyond: Option<usize>,
+    pub(crate) drops_beyond: Option<usize>,
     /// Beyond so many requests it answers 503.
-    pub defers_beyond: Option<usize>,
+    pub(crate) defers_beyond: Option<usize>,
     /// With more than so many requests in the last second it answers with this status.
-    pub per_second: Option<(usize, u16)>,
+    pub(crate) per_second: Option<(usize, u16)>,
     /// This share of requests is answered with this status, whatever their pace.
-    pub fails: (f64, u16),
+    pub(crate) fails: (f64, u16),
     /// A bucket that leaks so many requests a second and holds so many; what overflows is refused
     /// with 429 and not counted. This is what nginx does for `limit_req` with `nodelay`.
-    pub bucket: Option<(f64, f64)>,
+    pub(crate) bucket: Option<(f64, f64)>,
 }
 
 /// An endpoint that answers after 100 ms whatever comes.
-pub const CONSTANT: Endpoint = Endpoint {
+pub(crate) const CONSTANT: Endpoint = Endpoint {
     delay: 0.1,
     jitter: 0.0,
     scale: 0.0,
@@ -68,26 +68,26 @@ pub const CONSTANT: Endpoint = Endpoint {
 
 /// What was measured between settling and the end.
 #[derive(Clone, Copy, Debug)]
-pub struct Measured {
+pub(crate) struct Measured {
     /// The mean of the limit.
-    pub limit: f64,
+    pub(crate) limit: f64,
     /// Deliveries per second.
-    pub per_second: f64,
+    pub(crate) per_second: f64,
     /// Attempts answered with 429 or 503 or not at all, as a part of all.
-    pub failed: f64,
+    pub(crate) failed: f64,
 }
 
 /// How long an endpoint is delivered to, in seconds.
 #[derive(Clone, Copy, Debug)]
-pub struct Times {
+pub(crate) struct Times {
     /// Until this, nothing is measured.
-    pub settling: u64,
+    pub(crate) settling: usize,
     /// Until this, it is.
-    pub end: u64,
+    pub(crate) end: usize,
 }
 
 /// Delivers without end to `endpoint`, with all that a stack has and this concurrency.
-pub fn simulate(
+pub(crate) fn simulate(
     endpoint: Endpoint,
     concurrency: ConcurrencySettings,
     times: Times,
@@ -112,11 +112,11 @@ async fn run(endpoint: Endpoint, concurrency: ConcurrencySettings, times: Times)
     let wire = Wire::new(endpoint);
     let stack = compose(&settings, &gate, &component, auth, wire.clone());
     let deliveries = tokio::spawn(dispatch(stack.clone(), gate));
-    sleep_until(started + Duration::from_secs(times.settling)).await;
+    sleep_until(started + secs(times.settling)).await;
     let before = wire.state().counted;
     let mut limits = 0.0;
     let mut looks = 0.0;
-    while started.elapsed() < Duration::from_secs(times.end) {
+    while started.elapsed() < secs(times.end) {
         limits += as_f64(stack.limit.current());
         looks += 1.0;
         sleep(Duration::from_millis(50)).await;
@@ -126,7 +126,7 @@ async fn run(endpoint: Endpoint, concurrency: ConcurrencySettings, times: Times)
     let delivered = as_f64(after.delivered - before.delivered);
     Measured {
         limit: limits / looks,
-        per_second: delivered / as_f64((times.end - times.settling) as usize),
+        per_second: delivered / as_f64(times.end - times.settling),
         failed: 1.0 - delivered / as_f64((after.all - before.all).max(1)),
     }
 }
@@ -246,11 +246,14 @@ impl Wire {
         let requests = if status == 200 { requests } else { 1 };
         Reply::After(endpoint.delay * endpoint.slowness(requests), status)
     }
+}
 
-    fn end(&self, status: u16) {
-        let mut state = self.state();
-        state.in_flight -= 1;
-        state.counted.delivered += usize::from(status == 200);
+/// A request that is worked on until it is answered or its sender gives up.
+struct WorkedOn(Wire);
+
+impl Drop for WorkedOn {
+    fn drop(&mut self) {
+        self.0.state().in_flight -= 1;
     }
 }
 
@@ -307,8 +310,10 @@ impl Service<Request<Bytes>> for Wire {
         let wire = self.clone();
         Box::pin(async move {
             let Reply::After(secs, status) = reply else { return pending().await };
+            let worked_on = WorkedOn(wire);
             sleep(Duration::from_secs_f64(secs)).await;
-            wire.end(status);
+            worked_on.0.state().counted.delivered += usize::from(status == 200);
+            drop(worked_on);
             let mut answer = Response::new(Bytes::new());
             *answer.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
             Ok(answer)
@@ -316,7 +321,11 @@ impl Service<Request<Bytes>> for Wire {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "numbers of requests")]
-pub fn as_f64(count: usize) -> f64 {
+fn secs(secs: usize) -> Duration {
+    Duration::from_secs_f64(as_f64(secs))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "small numbers")]
+pub(crate) fn as_f64(count: usize) -> f64 {
     count as f64
 }

@@ -8,6 +8,7 @@ mod crash;
 mod demo;
 mod explain;
 mod gate;
+mod limits;
 mod main_job;
 mod outage;
 mod request;

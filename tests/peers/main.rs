@@ -14,6 +14,7 @@ mod nginx;
 mod oidc;
 mod peer;
 
+mod limit_req;
 mod program;
 mod stack;
 mod tokens;

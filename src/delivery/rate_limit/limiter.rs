@@ -138,13 +138,11 @@ impl RateLimiter {
         let waiting = self.0.waiting.load(Relaxed);
         let next = state.next.max(state.not_before(now));
         let mine = next + pace.interval.saturating_mul(waiting);
-        match horizon.checked_duration_since(mine) {
-            Some(room) => Ok(pace.slots_in(room)),
-            None => {
-                state.waited = true;
-                Err(mine - horizon)
-            }
+        if mine > horizon {
+            state.waited = true;
+            return Err(mine - horizon);
         }
+        Ok(pace.slots_in(horizon - mine))
     }
 
     /// Notes that an attempt begins.

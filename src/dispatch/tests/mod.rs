@@ -5,6 +5,7 @@ mod closing;
 mod ending;
 mod endpoint;
 mod ordering;
+mod pacing;
 mod poison;
 mod probing;
 mod refusing;

@@ -81,9 +81,9 @@ pub(crate) struct Measured {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
     /// Until this, nothing is measured.
-    pub(crate) settling: u32,
+    pub(crate) settling: usize,
     /// Until this, it is.
-    pub(crate) end: u32,
+    pub(crate) end: usize,
 }
 
 /// Delivers without end to `endpoint`, with all that a stack has and this concurrency.
@@ -112,11 +112,11 @@ async fn run(endpoint: Endpoint, concurrency: ConcurrencySettings, times: Times)
     let wire = Wire::new(endpoint);
     let stack = compose(&settings, &gate, &component, auth, wire.clone());
     let deliveries = tokio::spawn(dispatch(stack.clone(), gate));
-    sleep_until(started + Duration::from_secs(times.settling.into())).await;
+    sleep_until(started + secs(times.settling)).await;
     let before = wire.state().counted;
     let mut limits = 0.0;
     let mut looks = 0.0;
-    while started.elapsed() < Duration::from_secs(times.end.into()) {
+    while started.elapsed() < secs(times.end) {
         limits += as_f64(stack.limit.current());
         looks += 1.0;
         sleep(Duration::from_millis(50)).await;
@@ -126,7 +126,7 @@ async fn run(endpoint: Endpoint, concurrency: ConcurrencySettings, times: Times)
     let delivered = as_f64(after.delivered - before.delivered);
     Measured {
         limit: limits / looks,
-        per_second: delivered / f64::from(times.end - times.settling),
+        per_second: delivered / as_f64(times.end - times.settling),
         failed: 1.0 - delivered / as_f64((after.all - before.all).max(1)),
     }
 }
@@ -251,11 +251,14 @@ impl Wire {
         let requests = if status == 200 { requests } else { 1 };
         Reply::After(endpoint.delay * endpoint.slowness(requests), status)
     }
+}
 
-    fn end(&self, status: u16) {
-        let mut state = self.state();
-        state.in_flight -= 1;
-        state.counted.delivered += usize::from(status == 200);
+/// A request that is worked on until it is answered or its sender gives up.
+struct WorkedOn(Wire);
+
+impl Drop for WorkedOn {
+    fn drop(&mut self) {
+        self.0.state().in_flight -= 1;
     }
 }
 
@@ -312,8 +315,10 @@ impl Service<Request<Bytes>> for Wire {
         let wire = self.clone();
         Box::pin(async move {
             let Reply::After(secs, status) = reply else { return pending().await };
+            let worked_on = WorkedOn(wire);
             sleep(Duration::from_secs_f64(secs)).await;
-            wire.end(status);
+            worked_on.0.state().counted.delivered += usize::from(status == 200);
+            drop(worked_on);
             let mut answer = Response::new(Bytes::new());
             *answer.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
             Ok(answer)
@@ -321,7 +326,11 @@ impl Service<Request<Bytes>> for Wire {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "numbers of requests")]
+fn secs(secs: usize) -> Duration {
+    Duration::from_secs_f64(as_f64(secs))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "small numbers")]
 pub(crate) fn as_f64(count: usize) -> f64 {
     count as f64
 }

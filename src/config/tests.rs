@@ -145,6 +145,7 @@ fn the_example_with_every_option_is_read_as_written() {
     assert_eq!(sink.mapping.spec().strip_prefix.as_deref(), Some("xdm:"));
     assert_eq!(sink.delivery.request.classes.later, [420]);
     assert_eq!(sink.delivery.request.rate_limit.unwrap().num.get(), 100);
+    assert!(sink.delivery.request.honour_rate_limit_headers);
     let oauth2 = oauth2(&plan);
     assert_eq!(oauth2.scopes, ["profiles.write"]);
     assert_eq!(
@@ -206,6 +207,17 @@ fn a_variable_stands_for_a_number_or_a_boolean_where_one_is_wanted() {
     assert_eq!(delivery.request.timeout, Duration::from_millis(2500));
     assert_eq!(delivery.request.concurrency, ConcurrencySettings::Fixed(7));
     assert!(delivery.tls.skip_verification);
+}
+
+#[test]
+fn concurrency_and_headers_are_read_as_written() {
+    let lines = "    request: { concurrency: adaptive, max_concurrency: 9, honour_rate_limit_headers: false }";
+    let request = plan(lines).sinks.remove(0).delivery.request;
+    assert_eq!(request.concurrency, ConcurrencySettings::Adaptive { max: 9 });
+    assert!(!request.honour_rate_limit_headers);
+    let plan = yaml(&with("    request: { concurrency: \"${C}\" }"), &[("C", "adaptive")]).unwrap();
+    let request = &plan.sinks[0].delivery.request;
+    assert_eq!(request.concurrency, ConcurrencySettings::Adaptive { max: 200 });
 }
 
 #[test]
@@ -380,6 +392,10 @@ fn what_can_work_but_looks_wrong_is_a_warning() {
     for (lines, message) in [
         ("request: { deadline_secs: 5 }", "`deadline_secs` is shorter than `timeout_secs`"),
         ("request: { rate_limit_burst: 5 }", "limits nothing without `rate_limit_num`"),
+        (
+            "request: { rate_limit_num: 4, rate_limit_burst: 5 }",
+            "`rate_limit_burst` lets 5 requests go at once, but 4 are promised",
+        ),
         ("tls: { verify_certificate: false }", "pose as the endpoint"),
         (
             "auth: { strategy: oauth2, auth_endpoint: http://b.example/, client_id: a, client_secret: b }",

@@ -147,7 +147,7 @@ where
         // Bounds the sockets too: the pool below has no limit of its own.
         .layer(ConcurrencyLayer::new(limit.clone()))
         // After the permit: slots that were taken by waiters would all be used at once when the
-        // endpoint frees its permits.
+        // endpoint frees its permits. Without a promised pace too, for one may be learned.
         .layer(pace)
         // Last before anything is done about sending, so that what waited for permit and slot is
         // not sent when the gate has closed meanwhile.

@@ -15,6 +15,7 @@ mod demo;
 mod explain;
 mod fluent;
 mod gate;
+mod limits;
 mod main_job;
 mod outage;
 mod request;

@@ -19,6 +19,7 @@ mod peer;
 
 mod curl;
 mod fluent;
+mod limit_req;
 mod opentelemetry;
 mod program;
 mod proxy;

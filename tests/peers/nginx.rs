@@ -47,6 +47,8 @@ pub(crate) struct Nginx {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Answered {
     pub(crate) status: String,
+    /// When, in seconds since the epoch.
+    pub(crate) msec: String,
     pub(crate) connection: String,
     pub(crate) idempotency_key: String,
     pub(crate) profile_version: String,
@@ -221,6 +223,7 @@ fn configuration(folder: &Path, address: SocketAddr, listen: &str, directives: &
     let mut fields = String::new();
     for (name, variable) in [
         ("status", "status"),
+        ("msec", "msec"),
         ("connection", "connection"),
         ("idempotency_key", "http_idempotency_key"),
         ("profile_version", "http_profile_version"),
@@ -243,6 +246,8 @@ fn configuration(folder: &Path, address: SocketAddr, listen: &str, directives: &
             access_log off;
             log_format answered escape=json '{{{fields}\"body\":\"$request_body\"}}';
             {places}
+            limit_req_zone $server_port zone=fifty:1m rate=50r/s;
+            limit_req_status 429;
             server {{
                 listen {address} {listen};
                 ssl_certificate server.pem;

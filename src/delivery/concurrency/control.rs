@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Ended;
+use super::{
+    Ended,
+    round::{Past, Round, as_f64},
+};
 
 /// Where a limit begins that has yet to learn what the endpoint bears.
 const FEW: usize = 4;
@@ -20,16 +23,6 @@ const ROUNDS_BELOW: u32 = 50;
 const IN_VAIN: u32 = 4;
 const ROUNDS_BORNE: u32 = 500;
 const MANY: u32 = 4;
-/// The weight of the latest round in what is known of the former ones.
-const ALPHA: f64 = 0.4;
-/// By how many standard deviations a round's mean has to exceed the former ones' to be a sign.
-const DEVIATIONS: f64 = 2.5;
-/// And by which part of it, and how many seconds, at least: the mean of many answers deviates so
-/// little that a slightly slower moment would be one.
-const NOTABLE: f64 = 0.05;
-const NOTABLE_SECS: f64 = 0.001;
-const ALONE: usize = 2;
-const QUEUE_SECS: f64 = 0.02;
 /// While the limit doubles, it is the fastest answer of a round that shows whether it was too much:
 /// those that had to make a connection are slow anyway.
 const NOTABLE_DOUBLING: f64 = 0.25;
@@ -37,10 +30,15 @@ const NOTABLE_DOUBLING_SECS: f64 = 0.002;
 
 /// What a limit is and how it moves.
 ///
-/// An adaptive limit first doubles, then it works as Vector's adaptive request concurrency does: in
-/// rounds of about the time to an answer, the limit grows by one when the mean time to an answer
-/// has not risen and the limit was reached, and falls by a tenth when it has risen by more than
-/// chance or the endpoint pushed back.
+/// An adaptive limit first doubles. Then it works as Vector's adaptive request concurrency does: in
+/// rounds of about the time to an answer it grows by one when the mean time to an answer has not
+/// risen and the limit was reached, and falls by a tenth when that has risen by more than chance or
+/// the endpoint pushed back. Besides,
+/// - it does not grow while the time to an answer is half as long again as it was at best, and falls
+///   when that is twice as long: else it would rise step by step with a queue at the endpoint;
+/// - it does not grow while attempts hang, which shows in no time to an answer;
+/// - where the endpoint pushed back it does not return to for a while;
+/// - failures that lowering it does not help are borne.
 #[derive(Debug)]
 pub(super) struct Control {
     limit: usize,
@@ -77,35 +75,11 @@ struct Doubling {
     fastest: f64,
 }
 
-#[derive(Debug)]
-struct Round {
-    ends: Instant,
-    /// The limit at its beginning.
-    limit: usize,
-    /// The most that were on the wire in the round before.
-    peak_before: usize,
-    answers: u32,
-    /// Seconds that all of them took, the same squared, and the fastest.
-    total: f64,
-    squares: f64,
-    fastest: f64,
-    pushed_back: u32,
-}
-
-/// The exponentially weighted mean and variance of the rounds' mean times, in seconds.
-#[derive(Clone, Copy, Debug)]
-struct Past {
-    mean: f64,
-    variance: f64,
-    /// The lowest mean that there was.
-    base: f64,
-}
-
 impl Control {
     pub(super) fn new(most: usize, is_adaptive: bool, now: Instant) -> Self {
         let limit = if is_adaptive { most.min(FEW) } else { most };
         let doubling = (limit < most).then(|| Doubling::until(most));
-        let round = Round::new(now, limit);
+        let round = Round::until(now, limit, 0);
         Self {
             limit,
             most,
@@ -134,7 +108,7 @@ impl Control {
         let until = self.doubling.as_ref().map_or(self.limit, |doubling| doubling.until);
         self.limit = self.limit.min(FEW);
         self.doubling = (self.limit < until).then(|| Doubling::until(until));
-        self.round = Round::new(now, self.limit);
+        self.round = Round::until(now, self.limit, 0);
         self.past = None;
         self.shrunk = now;
     }
@@ -183,12 +157,14 @@ impl Control {
         if let Some(mean) = mean {
             self.past = Some(self.past.map_or(Past::new(mean), |past| past.with(mean, peak)));
         }
-        self.round = Round { peak_before: peak, ..Round::new(now, self.limit) };
-        self.round.ends += self.past.map_or(Duration::ZERO, Past::round).max(ROUND);
+        let takes = self.past.map_or(ROUND, Past::round).max(ROUND);
+        self.round = Round::until(now + takes, self.limit, peak);
     }
 
     /// Grows or shrinks by the mean time to an answer.
     fn compare(&mut self, mean: f64, peak: usize, now: Instant) {
+        // The first round has no length yet.
+        let Some(past) = self.past else { return };
         let round = &self.round;
         let reached = peak >= round.limit;
         // What is not answered at all shows in no time to an answer.
@@ -204,13 +180,12 @@ impl Control {
             }
             return;
         }
-        let Some(past) = self.past else { return };
         if mean > past.notable(round.error()) || (reached && mean > past.slow()) {
             self.shrink(now);
         } else if reached && mean <= past.usual() && !hangs(0.75) {
-            let most = self.refused.map_or(self.most, |(refused, _)| refused.saturating_sub(1));
-            if self.limit < most.min(self.most) {
-                self.limit += 1;
+            let more = self.limit + 1;
+            if more <= self.most && self.refused.is_none_or(|(refused, _)| more < refused) {
+                self.limit = more;
             }
         }
     }
@@ -224,7 +199,8 @@ impl Control {
 
     /// Lowers the limit for failures, unless that has not helped.
     fn yield_to(&mut self, now: Instant) {
-        let was_lowered = self.refused.is_some_and(|(refused, _)| self.limit < refused);
+        let refused = self.refused.map(|(refused, _)| refused);
+        let was_lowered = refused.is_some_and(|refused| self.limit < refused || refused == 1);
         self.in_vain += u32::from(was_lowered && self.patience == 0);
         if self.in_vain < IN_VAIN {
             self.refused = Some((self.limit, ROUNDS_BELOW));
@@ -254,80 +230,4 @@ impl Doubling {
     fn until(until: usize) -> Self {
         Self { until, fastest: f64::INFINITY }
     }
-}
-
-impl Round {
-    /// A round of no length.
-    fn new(now: Instant, limit: usize) -> Self {
-        let (total, fastest) = (0.0, f64::INFINITY);
-        Self {
-            ends: now,
-            limit,
-            peak_before: 0,
-            answers: 0,
-            squares: 0.0,
-            total,
-            fastest,
-            pushed_back: 0,
-        }
-    }
-
-    fn count(&mut self, secs: f64) {
-        self.answers += 1;
-        self.total += secs;
-        self.squares += secs * secs;
-        self.fastest = self.fastest.min(secs);
-    }
-
-    fn mean(&self) -> Option<f64> {
-        (self.answers > 0).then(|| self.total / f64::from(self.answers))
-    }
-
-    /// How much the mean of as many answers deviates by chance.
-    fn error(&self) -> f64 {
-        let answers = f64::from(self.answers);
-        let mean = self.total / answers;
-        ((self.squares / answers - mean * mean).max(0.0) / answers).sqrt()
-    }
-}
-
-impl Past {
-    fn new(mean: f64) -> Self {
-        Self { mean, variance: 0.0, base: mean }
-    }
-
-    /// With a round in which at most `peak` attempts were on the wire at once.
-    fn with(self, mean: f64, peak: usize) -> Self {
-        let difference = mean - self.mean;
-        let mean = self.mean + ALPHA * difference;
-        let variance = (1.0 - ALPHA) * (self.variance + ALPHA * difference * difference);
-        // So few do not slow an endpoint: this is how fast it is now.
-        let base = if peak <= ALONE { mean } else { self.base.min(mean) };
-        Self { mean, variance, base }
-    }
-
-    /// Up to this a round's mean is as it was: what differs by less is rounding.
-    fn usual(self) -> f64 {
-        (self.mean * (1.0 + 1e-6)).min(self.base + (0.5 * self.base).max(0.5 * QUEUE_SECS))
-    }
-
-    fn slow(self) -> f64 {
-        self.base + self.base.max(QUEUE_SECS)
-    }
-
-    /// Above this a round's mean, of which `error` may be chance, is a sign that the limit is too
-    /// high.
-    fn notable(self, error: f64) -> f64 {
-        let chance = DEVIATIONS * self.variance.sqrt().max(error);
-        self.mean + chance.max(NOTABLE * self.mean).max(NOTABLE_SECS)
-    }
-
-    fn round(self) -> Duration {
-        Duration::try_from_secs_f64(self.mean).unwrap_or_default()
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a limit is small")]
-fn as_f64(limit: usize) -> f64 {
-    limit as f64
 }

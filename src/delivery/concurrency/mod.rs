@@ -38,6 +38,7 @@
 mod control;
 mod layer;
 mod limit;
+mod round;
 mod service;
 
 #[cfg(test)]

@@ -15,16 +15,21 @@ const SLOWEST: f64 = 1.0 / 30.0;
 const FASTEST: f64 = 1e6;
 /// What is left of a pace that was refused.
 const DECREASE: f64 = 0.85;
-/// Growing back to the pace that was refused takes this many seconds, and as long as so many
-/// attempts take at it: the next refusal is then one of several hundred, however slow the pace.
-const RECOVERY_SECS: f64 = 5.0;
-const RECOVERY_ATTEMPTS: f64 = 150.0;
+/// While it doubles, a pace has gone too far by about this part when it is refused.
+const OVERSHOT: f64 = 0.9;
+/// One refusal in so many attempts is the price of finding out; what comes as seldom as that does
+/// not lower the pace that is aimed at.
+const RARE: f64 = 150.0;
+/// Growing back to the pace that was refused takes so many attempts for each refusal that it cost,
+/// but these seconds at least, and no more than those unless the pace is slow.
+const RECOVERY_SECS: f64 = 3.0;
+const RECOVERY_MOST_SECS: f64 = 60.0;
 /// Below this part of the refused pace a limiter refuses nothing. If it is refused as ever after so
 /// many attempts, and not one in so many, then the pace is not why, and for so long it is not
 /// slowed for that.
 const QUIET: f64 = 0.93;
 const ENOUGH: u32 = 200;
-const MANY: u32 = 10;
+const MANY: u32 = 25;
 const PATIENCE: Duration = Duration::from_mins(1);
 /// A pace is forgotten when no refusal came for so long.
 const FORGET: Duration = Duration::from_mins(10);
@@ -44,8 +49,10 @@ pub(super) struct Learned {
     grown: f64,
     /// When it was last slowed: what began before says nothing about it.
     slowed: Instant,
-    /// Whether anything was taken since: refusals with nothing taken between are one sign.
-    taken_since: bool,
+    /// Attempts taken since. Refusals with nothing taken between are one sign.
+    taken: u32,
+    /// What going too far has cost: the refusal that slowed it and those that came after.
+    cost: f64,
     /// What came while the pace was well below the refused one, since then and in all.
     quiet: Share,
     quiet_ever: Share,
@@ -74,7 +81,8 @@ impl Learned {
             refused_at: None,
             grown: 0.0,
             slowed: now,
-            taken_since: false,
+            taken: 0,
+            cost: 1.0,
             quiet: Share::default(),
             quiet_ever: Share::default(),
             last_taken: now,
@@ -94,7 +102,8 @@ impl Learned {
     /// late, which is what a busy endpoint allows.
     pub(super) fn refused(&mut self, began: Instant, now: Instant, taken: f64) -> Option<Change> {
         self.last_refused = now;
-        if began < self.slowed || !self.taken_since {
+        self.cost += 1.0;
+        if began < self.slowed || self.taken == 0 {
             return None;
         }
         if self.is_quiet() {
@@ -104,12 +113,21 @@ impl Learned {
                 return self.quiet_ever.is_steady().then_some(Change::GivenUp);
             }
         }
-        let refused_at = taken.clamp(self.rate / 2.0, self.rate);
+        let refused_at = match self.refused_at {
+            _ if self.quiet.is_large() => taken.clamp(self.rate / 2.0, self.rate),
+            None => self.rate * OVERSHOT,
+            // Now and then a request is delayed on its way and comes too close to the next one.
+            Some(before) if f64::from(self.taken) >= RARE * (self.cost - 1.0) => {
+                before.max(taken.min(self.rate))
+            }
+            Some(_) => self.rate,
+        };
         self.rate = (refused_at * DECREASE).max(SLOWEST);
         self.refused_at = Some(refused_at);
         self.grown = 0.0;
         self.slowed = now;
-        self.taken_since = false;
+        self.taken = 0;
+        self.cost = 1.0;
         self.quiet = Share::default();
         Some(Change::Slowed(self.rate))
     }
@@ -117,7 +135,7 @@ impl Learned {
     /// Learns from an attempt that was taken, and says whether there is still a pace to keep. It
     /// only grows while it is waited for: else it is not the pace that holds the sink.
     pub(super) fn took(&mut self, began: Instant, now: Instant, waited: bool) -> bool {
-        self.taken_since |= began >= self.slowed;
+        self.taken = self.taken.saturating_add(u32::from(began >= self.slowed));
         if self.is_quiet() {
             self.quiet.taken += 1;
             self.quiet_ever.took();
@@ -140,7 +158,9 @@ impl Learned {
         self.rate = match self.refused_at {
             None => self.rate * secs.exp2(),
             Some(refused_at) => {
-                let recovery = RECOVERY_SECS.max(RECOVERY_ATTEMPTS / refused_at);
+                let rare = RARE / refused_at;
+                let recovery =
+                    (rare * self.cost).min(RECOVERY_MOST_SECS).max(rare).max(RECOVERY_SECS);
                 let from_there = self.grown / recovery - 1.0;
                 refused_at * (1.0 + (1.0 - DECREASE) * from_there.powi(3))
             }
@@ -167,7 +187,7 @@ impl Share {
 
     /// Whether so many were refused that it is certainly for their pace.
     fn is_large(&self) -> bool {
-        self.refused >= 3 && self.refused * MANY >= self.taken
+        self.refused >= 4 && self.refused * MANY >= self.taken
     }
 
     /// Whether there were enough attempts to say that refusals go on, few as they are.

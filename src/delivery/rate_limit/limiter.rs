@@ -138,11 +138,11 @@ impl RateLimiter {
         let waiting = self.0.waiting.load(Relaxed);
         let next = state.next.max(state.not_before(now));
         let mine = next + pace.interval.saturating_mul(waiting);
-        let Some(room) = horizon.checked_duration_since(mine) else {
+        if mine > horizon {
             state.waited = true;
             return Err(mine - horizon);
-        };
-        Ok(pace.slots_in(room))
+        }
+        Ok(pace.slots_in(horizon - mine))
     }
 
     /// Notes that an attempt begins.

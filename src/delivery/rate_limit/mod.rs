@@ -1,9 +1,17 @@
-//! Keeps the pace that was promised to the endpoint: every attempt takes a slot, and slots are
-//! evenly spaced.
+//! Keeps the pace that was promised to the endpoint, or that it turns out to want: every attempt
+//! takes a slot, and slots are evenly spaced.
 //!
 //! The rule is the generic cell rate algorithm (ITU-T I.371): one moment, at which the next slot
 //! falls due, is all the state there is. [`RateLimiter`] is the handle: clones share the slots, and
 //! whoever sends past the layer can take one from it.
+//!
+//! A fast endpoint that allows fifty attempts a second cannot be held to that by bounding how many
+//! are under way: one at a time may be a thousand a second. So where
+//! [asked to](RateLimitLayer::learning) the pace is learned from answers of 429: it is slowed by
+//! each that is not for what was sent before it was slowed, feels its way up again so slowly that
+//! about one attempt in 150 is refused, and is forgotten when none was for ten minutes. It outlives
+//! a closing of the gate. And where [asked to](RateLimitLayer::heeding_headers) what answers say
+//! about a quota (`RateLimit`, `RateLimit-*`, `X-RateLimit-*`) slows the pace before a 429 comes.
 //!
 //! ```
 //! # use bytes::Bytes;

@@ -3,6 +3,9 @@ use std::time::Duration;
 use super::limiter::GRAIN;
 use crate::delivery::RateLimitSettings;
 
+/// The grain of the timer itself.
+const TICK: Duration = Duration::from_millis(1);
+
 /// How slots are spaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pace {
@@ -29,7 +32,11 @@ impl Pace {
     /// A pace that the endpoint is known to watch: no two attempts come closer than `interval`,
     /// unless it is finer than the timer.
     pub(super) fn watched(interval: Duration) -> Self {
-        Self { interval, tolerance: Duration::ZERO, grain: GRAIN.saturating_sub(interval) }
+        Self {
+            interval,
+            tolerance: Duration::ZERO,
+            grain: GRAIN.saturating_sub(interval).max(TICK),
+        }
     }
 
     /// Slots at both ends of `room` and between.

@@ -9,6 +9,7 @@ mod ending;
 mod endpoint;
 mod keys;
 mod ordering;
+mod pacing;
 mod poison;
 mod probing;
 mod refusing;

@@ -87,7 +87,7 @@ async fn retry_after_on_429_and_503_closes_the_gate_for_that_long() {
     let date = "Fri, 31 Dec 1999 23:00:00 GMT";
     let later = "Fri, 31 Dec 1999 23:00:20 GMT";
     assert_eq!(closed_by_retry_after(429, &[(RETRY_AFTER, "7")]).await, Some(secs(7)));
-    assert_eq!(closed_by_retry_after(503, &[(RETRY_AFTER, "0.5")]).await, Some(millis(500)));
+    assert_eq!(closed_by_retry_after(503, &[(RETRY_AFTER, "0.5")]).await, Some(secs(1)));
     let dated = [(RETRY_AFTER, later), (DATE, date)];
     assert_eq!(closed_by_retry_after(503, &dated).await, Some(secs(20)));
 }
@@ -133,8 +133,8 @@ async fn straggler(gate: &Gate, after: Duration, outcome: Outcome) -> JoinHandle
 #[tokio::test(start_paused = true)]
 async fn a_wish_to_wait_holds_though_another_reason_comes_after_it() {
     let gate = new_gate();
-    let forbidden = straggler(&gate, secs(19), answer(403)).await;
-    send(&gate, answer_with(503, &[(RETRY_AFTER, "19.5")])).await.unwrap();
+    let forbidden = straggler(&gate, millis(18_500), answer(403)).await;
+    send(&gate, answer_with(503, &[(RETRY_AFTER, "19")])).await.unwrap();
     forbidden.await.unwrap().unwrap();
     assert_eq!(closed_for(&gate), Some(secs(1)));
     gate.profile_due_after_empty();

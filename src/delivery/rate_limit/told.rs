@@ -12,6 +12,9 @@ use tokio::time::Instant;
 
 use super::pace::Pace;
 
+#[cfg(test)]
+mod tests;
+
 /// The longest time until a reset that is believed.
 const LONGEST: f64 = 86_400.0;
 /// Seconds from here on are a time of day, since the epoch; before, from now on.

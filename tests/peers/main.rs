@@ -20,6 +20,7 @@ mod peer;
 mod curl;
 mod fluent;
 mod opentelemetry;
+mod pace;
 mod program;
 mod proxy;
 mod stack;

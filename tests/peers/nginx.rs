@@ -242,6 +242,7 @@ fn configuration(folder: &Path, address: SocketAddr, listen: &str, directives: &
         http {{
             access_log off;
             log_format answered escape=json '{{{fields}\"body\":\"$request_body\"}}';
+            limit_req_zone $binary_remote_addr zone=fifty:1m rate=50r/s;
             {places}
             server {{
                 listen {address} {listen};
@@ -260,6 +261,9 @@ fn configuration(folder: &Path, address: SocketAddr, listen: &str, directives: &
         "
     )
 }
+
+/// Directives that let 50 requests a second through and answer 429 to the others.
+pub(crate) const FIFTY_A_SECOND: &str = "limit_req zone=fifty; limit_req_status 429;";
 
 /// Directives that let only clients of its authority in.
 pub(crate) const CLIENTS_ONLY: &str = "ssl_client_certificate ca.pem; ssl_verify_client on;";

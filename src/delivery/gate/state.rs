@@ -157,11 +157,11 @@ impl State {
             closure.interval = (closure.interval * 2).min(LAST_PROBE);
         }
         let pause = closure.interval.max(outcome.retry_after.unwrap_or_default());
-        let changed = self.close((outcome.cause)(1), pause, now);
+        self.close((outcome.cause)(1), pause, now);
         if let Some(wait) = outcome.retry_after {
             self.note_asked(now + wait);
         }
-        changed
+        true
     }
 
     /// Notes until when the endpoint has asked us to wait.

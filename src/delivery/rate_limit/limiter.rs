@@ -136,7 +136,7 @@ impl RateLimiter {
         let Some(pace) = state.pace(now) else { return Ok(usize::MAX) };
         let horizon = now + pace.tolerance + GRAIN;
         let waiting = self.0.waiting.load(Relaxed);
-        let next = state.next.max(state.not_before(now));
+        let next = state.next_at(pace, now).max(state.not_before(now));
         let mine = next + pace.interval.saturating_mul(waiting);
         if mine > horizon {
             state.waited = true;
@@ -223,14 +223,15 @@ impl Slots {
             self.paced.store(false, Relaxed);
             return Ok(());
         };
-        let early = state.next.saturating_duration_since(now + pace.tolerance);
+        let next = state.next_at(pace, now);
+        let early = next.saturating_duration_since(now + pace.tolerance);
         let free = state.not_before(now).max(now + early);
         if free > now {
             state.waited = true;
             return Err(free);
         }
         let since = now.checked_sub(pace.grain).map_or(asked, |grain| asked.max(grain));
-        state.next = state.next.max(since) + pace.interval;
+        state.next = next.max(since) + pace.interval;
         Ok(())
     }
 
@@ -246,6 +247,13 @@ impl State {
         let learned = self.learned.as_ref().map(Learned::pace);
         let told = self.told.as_ref().and_then(|told| told.pace(now));
         [self.promised, learned, told].into_iter().flatten().max_by_key(|pace| pace.interval)
+    }
+
+    /// When the next slot falls due at this pace. One that was reckoned at a slower pace comes the
+    /// earlier: what made the sink wait holds no longer.
+    fn next_at(&mut self, pace: Pace, now: Instant) -> Instant {
+        self.next = self.next.min(now + pace.tolerance + pace.interval);
+        self.next
     }
 
     /// Until when the quota that is used up stops everything.

@@ -13,6 +13,8 @@ use tokio::time::Instant;
 use super::pace::Pace;
 
 #[cfg(test)]
+mod heeding;
+#[cfg(test)]
 mod tests;
 
 /// The longest time until a reset that is believed.

@@ -75,9 +75,9 @@ impl<S: Store> Work<S> {
         if delivered {
             self.sizes.was_delivered();
         }
-        // If the gate is closed by now, the rest comes back from it untouched.
+        // The rest would come back from a closed gate, too, but only after it had waited for a slot.
         match finished.parcel.next(delivered) {
-            Some(part) if goes_on => self.send_part(part),
+            Some(part) if goes_on && class.is_some() => self.send_part(part),
             Some(part) => release(part, outcomes),
             None => {}
         }

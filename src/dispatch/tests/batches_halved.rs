@@ -151,6 +151,19 @@ async fn a_batch_is_not_halved_any_further_once_the_gate_is_closed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_closed_gate_gives_all_parts_back_at_once() {
+    let setup = Setup { rate: Some(1), ..of(16) };
+    let rig = Rig::of_batches(setup, |_| at_once(400));
+    rig.update_all(0..16, "a").await;
+    // The first three parts have had their slots, and the fourth waits for its own.
+    sleep(millis(2_500)).await;
+    assert_eq!(rig.counts().in_flight, 16);
+    rig.gate.pause();
+    sleep(millis(1_000)).await;
+    assert_eq!((rig.due(), rig.counts().in_flight), (16, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_does_not_wait_for_the_parts() {
     let mut rig = Rig::of_batches(of(16), |_| after(secs(1), 400));
     rig.update_all(0..16, "a").await;

@@ -88,4 +88,14 @@ async fn the_metrics_show_the_one_state_it_is_in() {
     shows("probing", "endpoint");
     send_probe(&gate, probe, answer(200)).await.unwrap();
     shows("open", "none");
+    // A probe fails while an answer to an older request asks to wait for longer than it would.
+    let straggler = Script::new([(secs(2), answer_with(429, &[(RETRY_AFTER, "60")]))]);
+    let straggler = tokio::spawn(behind(&gate, &straggler).oneshot(request()));
+    tokio::task::yield_now().await;
+    send(&gate, answer(403)).await.unwrap();
+    let probe = next_probe(&gate).await;
+    let slow = behind(&gate, &Script::new([(secs(3), answer(403))]));
+    slow.oneshot(request_with(&Trail::of_probe(probe))).await.unwrap();
+    straggler.await.unwrap().unwrap();
+    shows("closed", "retry_after");
 }

@@ -145,23 +145,45 @@ fn above(before: &str, line: &str, keyless: bool) -> Above {
     Above::Plain
 }
 
-/// User and password, and the query, of every URL in the line.
+/// User and password of every URL in the line, also of one without a scheme, and the query.
 fn secret_parts_of_urls(line: &str) -> Vec<Range<usize>> {
     let mut parts = Vec::new();
-    for (at, mark) in line.match_indices("://") {
-        let start = at + mark.len();
-        let length = line[start..].find([' ', '"', '\'', ',', '}']);
-        let url = &line[start..length.map_or(line.len(), |length| start + length)];
-        let authority = url.find(['/', '?']).unwrap_or(url.len());
-        if let Some(end) = url[..authority].rfind('@') {
-            parts.push(start..start + end);
+    let mut start = 0;
+    while let Some(skipped) = line[start..].find(|c| !is_between_words(c)) {
+        start += skipped;
+        let end = start + end_of_word(&line[start..]);
+        let scheme = line[start..end].find("://").map(|at| at + "://".len());
+        let url = start + scheme.unwrap_or(0);
+        let query = line[url..end].find('?').map_or(end, |at| url + at);
+        if let Some(at) = line[url..query].rfind('@')
+            && (scheme.is_some() || line[url..url + at].contains(':'))
+        {
+            parts.push(url..url + at);
         }
-        if let Some(query) = url.find('?') {
-            parts.push(start + query + 1..start + url.len());
+        if scheme.is_some() && query + 1 < end {
+            parts.push(query + 1..end);
         }
+        start = end;
     }
     parts.retain(|part| !part.is_empty());
     parts
+}
+
+fn is_between_words(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '{' | '}')
+}
+
+/// Where a word ends. What stands between braces inside it belongs to it: it is a template.
+fn end_of_word(text: &str) -> usize {
+    let mut inside = false;
+    let ends = |c| {
+        match c {
+            '{' | '}' if inside != (c == '{') => inside = c == '{',
+            _ => return !inside && is_between_words(c),
+        }
+        false
+    };
+    text.find(ends).unwrap_or(text.len())
 }
 
 #[cfg(test)]
@@ -225,6 +247,14 @@ mod tests {
         assert_eq!(
             shown("http_endpoint: https://me:hunter2@a.example/p?k=hunter2&api_key=x"),
             "http_endpoint: https://***@a.example/p?***"
+        );
+        assert_eq!(
+            shown("proxy: { url: me:hunt@er2@proxy.example:3128, user: me@acme.example }"),
+            "proxy: { url: ***@proxy.example:3128, user: me@acme.example }"
+        );
+        assert_eq!(
+            shown("{ http_endpoint: https://a.example/{crmid}/p?k=hunter2&x={a b}z, method: put}"),
+            "{ http_endpoint: https://a.example/{crmid}/p?***, method: put}"
         );
     }
 

@@ -61,8 +61,12 @@ impl Cli {
 
     async fn call(self) -> Result<(), Failure> {
         let env = Env::of_process();
-        // What a demo has to say, it shows itself.
-        let usual = matches!(self.command, Command::Demo(_)).then_some("warn");
+        // What these have to say, they show themselves.
+        let usual = match self.command {
+            Command::Demo(_) => Some("warn"),
+            Command::Check(_) => Some("error"),
+            _ => None,
+        };
         let filter = env.get("PROFILE_HTTP_LOG").or(usual);
         logs::init(self.log_format, filter).map_err(Failure::of)?;
         match self.command {

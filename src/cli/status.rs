@@ -1,12 +1,13 @@
 use profile_http::{
-    config::Env,
+    config::{Env, Plan},
     console::{GateView, SinkStatus},
 };
 
 use super::{
     ConfigArgs, Failure,
     api::{Api, CallError},
-    print, sink,
+    dead_letters::is_same,
+    failure, print, sink,
     table::{Table, count, duration},
 };
 
@@ -44,6 +45,9 @@ pub(super) async fn run(args: Args, env: &Env) -> Result<(), Failure> {
         None => api.get(&path).await,
     }
     .map_err(|error| explain(&error))?;
+    if args.api.is_none() {
+        warn_of_another(&args.config.load(env)?, &sinks);
+    }
     if !args.json {
         return print(&text(&sinks));
     }
@@ -72,6 +76,23 @@ async fn api(args: &Args, env: &Env) -> Result<Api, Failure> {
     match &args.api {
         Some(url) => api.moved(url),
         None => Ok(api),
+    }
+}
+
+/// Warns where what answers has the sinks of another configuration.
+fn warn_of_another(plan: &Plan, sinks: &[SinkStatus]) {
+    for shown in sinks {
+        let own = plan.sinks.iter().find(|sink| sink.name == shown.sink);
+        if !own.is_some_and(|sink| is_same(&shown.store, &plan.store_dir(sink))) {
+            failure::print(
+                "warning",
+                &format!(
+                    "sink {} is not the one of this configuration: the process that answers keeps \
+                     its store at {}",
+                    shown.sink, shown.store
+                ),
+            );
+        }
     }
 }
 

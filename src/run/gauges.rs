@@ -4,10 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::{MissedTickBehavior, interval};
+use tracing::Level;
 
 use crate::{
     clock::Clock,
-    delivery::Gate,
+    delivery::{Gate, GateState},
     store::{Counts, Store},
     telemetry::Component,
 };
@@ -44,19 +45,30 @@ pub(super) async fn keep<S: Store>(store: S, gate: Gate, clock: Clock, metrics: 
             let (updates, delivered) = (now.0 - said.0, now.1 - said.1);
             let sink = metrics.name();
             let status = gate.status();
-            tracing::info!(
-                sink,
-                updates,
-                delivered,
-                waiting = due,
-                oldest_waiting_secs = age_secs,
-                invalid = taken[4].get(),
-                dead_letters = dead,
-                profiles = known,
-                gate = status.state.name(),
-                why = status.message,
-                "the last minute"
-            );
+            macro_rules! line {
+                ($level:expr) => {
+                    tracing::event!(
+                        $level,
+                        sink,
+                        updates,
+                        delivered,
+                        waiting = due,
+                        oldest_waiting_secs = age_secs,
+                        invalid = taken[4].get(),
+                        dead_letters = dead,
+                        profiles = known,
+                        gate = status.state.name(),
+                        why = status.message,
+                        "the last minute"
+                    )
+                };
+            }
+            // Levels are fixed where they are written. An outage that goes on is worth a warning.
+            if status.state == GateState::Open {
+                line!(Level::INFO);
+            } else {
+                line!(Level::WARN);
+            }
             said = now;
         }
     }

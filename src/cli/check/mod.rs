@@ -59,9 +59,12 @@ pub(super) async fn run(args: Args, env: &Env) -> Result<(), Failure> {
         let mut checking = Checking::begin(sink, args.json)?;
         let reached = checking.reach().await?;
         if let (true, Some(file)) = (reached, &args.send) {
-            let record = record(sink, Path::new(file))?;
             checking.of = "endpoint";
-            checking.note(send::send(sink, &record).await)?;
+            let step = match record(sink, Path::new(file)) {
+                Ok(record) => send::send(sink, &record).await,
+                Err(reason) => Step::failed("send", reason),
+            };
+            checking.note(step)?;
         }
         all.push(Checked { sink: sink.name.clone(), steps: checking.steps });
     }
@@ -150,10 +153,9 @@ async fn token(settings: &OAuth2Settings, proxy: Option<&ProxySettings>) -> Step
 }
 
 /// The record of a file; made up where none is named.
-fn record(sink: &SinkPlan, file: &Path) -> Result<Vec<u8>, Failure> {
+fn record(sink: &SinkPlan, file: &Path) -> Result<Vec<u8>, String> {
     if file.as_os_str().is_empty() {
         return Ok(sample::record(sink.mapping.spec()).to_string().into_bytes());
     }
-    std::fs::read(file)
-        .map_err(|error| Failure::other(&format!("cannot read {}", file.display()), &error))
+    std::fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))
 }

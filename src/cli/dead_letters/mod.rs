@@ -11,6 +11,7 @@ use profile_http::{
 use serde::Serialize;
 
 use self::place::Place;
+pub(super) use self::place::is_same;
 use super::{ConfigArgs, Failure, failure, print, sink, table::count};
 
 /// Look after what could not be delivered: list, show, replay or drop it

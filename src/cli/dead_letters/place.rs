@@ -222,6 +222,6 @@ fn path(sink: &SinkPlan, rest: &str) -> String {
 }
 
 /// Whether the process that answers has its store where ours would be.
-fn is_same(store: &str, dir: &Path) -> bool {
+pub(in crate::cli) fn is_same(store: &str, dir: &Path) -> bool {
     std::fs::canonicalize(dir).is_ok_and(|dir| dir == Path::new(store))
 }

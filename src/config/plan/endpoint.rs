@@ -27,7 +27,11 @@ pub(super) fn read(section: &mut Section<'_>, holes: &mut Holes) -> Option<Locat
         findings.error(Problem::at(&place, message).help(help));
     };
     let template = Template::parse(&text)
-        .map_err(|error| template::explained("`http_endpoint`", error))
+        .map_err(|error| {
+            let (message, help) = template::explained("`http_endpoint`", error);
+            // In a URL a backslash means nothing.
+            (message, help.replace(r"\{", "%7B").replace(r"\}", "%7D"))
+        })
         .and_then(|template| literal_origin(&text, &template).map(|()| template));
     let template = template.map_err(wrong).ok()?;
     // What is filled in is encoded, so that a URL of the rest is one with it.

@@ -254,7 +254,7 @@ impl State {
     /// What an operator should know and do.
     pub(super) fn message(&self) -> Option<&str> {
         match &self.phase {
-            _ if self.paused => Some("paused by hand; resume to go on"),
+            _ if self.paused => Some("paused by hand; resume it through the API"),
             Phase::Open { .. } => None,
             Phase::Closed(closure) => Some(&closure.cause.message),
         }

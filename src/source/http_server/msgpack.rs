@@ -9,6 +9,10 @@ pub(super) fn records(body: &[u8], room: usize) -> Result<Written, Unread> {
     if body.is_empty() {
         return Err(Unread::Malformed("the body is empty".to_owned()));
     }
+    // A map, or an array of them. Anything else is most likely no MessagePack at all.
+    if !matches!(body[0], 0x80..=0x9f | 0xdc..=0xdf) {
+        return Err(Unread::Malformed("it begins with neither a map nor an array".to_owned()));
+    }
     match read_entries(body, room) {
         Ok(read) => Ok(Written { replaced: read.repaired, ..Written::of(read.records) }),
         Err(Trouble::TooLarge(_)) => Err(Unread::Full),

@@ -249,11 +249,16 @@ impl Engine {
     }
 
     fn publish(&mut self) {
-        let oldest_due = self.shared.read().oldest_due;
+        let counts = self.tally.counts();
+        let oldest_due = match (counts.due, self.shared.read().oldest_due) {
+            (0, _) => 0,
+            // The first of them has become due just now.
+            (_, 0) => self.clock.now(),
+            (_, oldest) => oldest,
+        };
         let in_flight = self.queue.in_flight() as u64;
         let (dead, invalid_records) = (self.letters.dead.count(), self.letters.invalid.count());
         let ready = self.queue.ready() as u64;
-        let counts = self.tally.counts();
         self.shared.write(Counts { ready, in_flight, dead, invalid_records, oldest_due, ..counts });
     }
 

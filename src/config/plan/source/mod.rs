@@ -8,9 +8,12 @@ mod stdin;
 mod vector;
 
 use super::Section;
-use crate::source::{
-    fluent::Settings as FluentSettings, http_server::Settings as HttpSettings,
-    opentelemetry::ProfileFrom,
+use crate::{
+    config::problem::Problem,
+    source::{
+        fluent::Settings as FluentSettings, http_server::Settings as HttpSettings,
+        opentelemetry::ProfileFrom,
+    },
 };
 pub use listen::Listen;
 
@@ -75,6 +78,32 @@ impl SourceKind {
         }
     }
 
+    /// Whether it can be reached from elsewhere, by senders that have to prove nothing.
+    fn admits_anyone(&self) -> bool {
+        let guarded = match self {
+            Self::HttpServer { settings, .. } => settings.auth.is_some(),
+            Self::Fluent { settings, .. } => settings.security.is_some(),
+            _ => false,
+        };
+        self.listen().is_some_and(|listen| {
+            let asks = listen.tls.as_ref().is_some_and(|tls| tls.client_ca_file.is_some());
+            !listen.address.ip().is_loopback() && !asks && !guarded
+        })
+    }
+
+    /// What would keep others out.
+    fn guard(&self) -> &'static str {
+        match self {
+            Self::HttpServer { .. } => {
+                "set `auth`, or `tls` with `verify_client`, unless the network keeps others out"
+            }
+            Self::Fluent { .. } => {
+                "set `shared_key`, or `tls` with `verify_client`, unless the network keeps others out"
+            }
+            _ => "set `tls` with `verify_client: true`, unless the network keeps others out",
+        }
+    }
+
     /// Where it listens, if it does.
     pub fn listen(&self) -> Option<&Listen> {
         match self {
@@ -109,6 +138,12 @@ pub(super) fn read(name: String, mut section: Section<'_>) -> Option<SourcePlan>
     }
     let read_kind: KindReader = section.choice("type", &TYPES)?;
     let kind = read_kind(&mut section);
+    if kind.as_ref().is_some_and(SourceKind::admits_anyone) {
+        section.findings().warn(
+            Problem::at(section.place(), "whoever reaches this address may send profiles")
+                .help(kind.as_ref().map_or("", SourceKind::guard)),
+        );
+    }
     section.finish();
     Some(SourcePlan { name, kind: kind? })
 }

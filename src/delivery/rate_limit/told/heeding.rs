@@ -25,7 +25,7 @@ async fn waits(limiter: &RateLimiter, list: &[(&'static str, &str)]) -> (Duratio
     limiter.take().await;
     let first = began.elapsed();
     limiter.take().await;
-    (first, began.elapsed() - first)
+    (first, began.elapsed().saturating_sub(first))
 }
 
 async fn unpaced(list: &[(&'static str, &str)]) -> (Duration, Duration) {

@@ -137,7 +137,11 @@ async fn a_quota_that_is_renewed_early_gives_the_promised_pace_back_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_quota_whose_time_is_over_is_forgotten() {
     let limiter = RateLimiter::unlimited();
-    limiter.heed(&headers(&[("ratelimit", "x;r=2;t=10")]), LONGEST);
-    sleep(secs(10)).await;
+    limiter.heed(&headers(&[("ratelimit", "x;r=1;t=10")]), LONGEST);
+    sleep(secs(9)).await;
+    limiter.take().await;
+    // The next slot of that pace is later than it holds.
+    assert_eq!(limiter.available(), Err(secs(1)));
+    sleep(secs(1)).await;
     assert_eq!(waits(&limiter, &[]).await, (Duration::ZERO, Duration::ZERO));
 }

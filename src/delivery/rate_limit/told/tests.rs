@@ -17,15 +17,14 @@ fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
     list.iter().map(pair).collect()
 }
 
-/// How long until the second of two attempts after an answer with these headers, and how long
-/// until the first.
+/// How long an attempt after an answer with these headers waits, and how long the one after it.
 async fn waits(limiter: &RateLimiter, list: &[(&'static str, &str)]) -> (Duration, Duration) {
     limiter.heed(&headers(list), LONGEST);
     let began = Instant::now();
     limiter.take().await;
-    let first = began.elapsed();
+    let taken = Instant::now();
     limiter.take().await;
-    (first, began.elapsed() - first)
+    (taken - began, taken.elapsed())
 }
 
 async fn unpaced(list: &[(&'static str, &str)]) -> (Duration, Duration) {

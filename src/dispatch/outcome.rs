@@ -38,6 +38,8 @@ pub(super) struct Outcomes {
     revive: Option<Vec<Version>>,
     /// The versions that were refused along with everything else and got another try.
     second_try: HashMap<ProfileId, u64>,
+    /// The versions that were refused as probes since the last delivery.
+    refused_probes: HashMap<ProfileId, u64>,
     suspects: Suspects,
 }
 
@@ -69,6 +71,7 @@ impl Outcomes {
                 self.row = 0;
                 self.refused.clear();
                 self.refuses_everything = false;
+                self.refused_probes.clear();
             }
             Some(Class::Later) => {
                 self.break_row();
@@ -81,8 +84,10 @@ impl Outcomes {
                 }
             }
             // A refused probe says only that the endpoint does not want this profile. It stays
-            // due, and the next probe takes another.
-            Some(Class::Refused) if finished.trail.probe().is_some() => {}
+            // due, and the next probe takes another. Refused again, there is none that was not,
+            // and it is as any that is refused: else it would be probed with for ever.
+            Some(Class::Refused)
+                if finished.trail.probe().is_some() && !self.was_refused_as_probe(&items[0]) => {}
             Some(Class::Refused) => return self.hear_refusal(finished),
         }
         Verdict::Decide
@@ -140,7 +145,10 @@ impl Outcomes {
                 }
                 plain(Outcome::Released, "endpoint")
             }
-            Some(Class::Refused) if is_probe => plain(Outcome::Released, "released"),
+            Some(Class::Refused) if is_probe && !self.was_refused_as_probe(item) => {
+                self.refused_probes.insert(item.id, item.version);
+                plain(Outcome::Released, "released")
+            }
             Some(Class::Refused) => self.refuse(finished, item, result, now),
         }
     }
@@ -187,6 +195,10 @@ impl Outcomes {
         self.second_try.extend(revive.iter().copied());
         self.revive.get_or_insert_default().extend(revive);
         self.refuses_everything = true;
+    }
+
+    fn was_refused_as_probe(&self, item: &Item) -> bool {
+        self.refused_probes.get(&item.id) == Some(&item.version)
     }
 
     fn is_second_try(&self, item: &Item) -> bool {

@@ -126,7 +126,8 @@ impl RateLimiter {
     }
 
     /// How many more attempts could have a slot at once or within the timer's grain of 5 ms, or how
-    /// long it is until one could. Those who wait already are served first.
+    /// long it is until one could, as far as is known, or until that has to be asked again. Those
+    /// who wait already are served first.
     pub fn available(&self) -> Result<usize, Duration> {
         if !self.0.paced.load(Relaxed) {
             return Ok(usize::MAX);
@@ -140,7 +141,8 @@ impl RateLimiter {
         let mine = next + pace.interval.saturating_mul(waiting);
         if mine > horizon {
             state.waited = true;
-            return Err(mine - horizon);
+            let lasts = state.told.as_ref().and_then(|told| told.lasts(now));
+            return Err(lasts.map_or(mine - horizon, |lasts| lasts.min(mine - horizon)));
         }
         Ok(pace.slots_in(horizon - mine))
     }

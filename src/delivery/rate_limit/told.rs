@@ -58,7 +58,12 @@ pub(super) struct Quota {
 
 impl Told {
     pub(super) fn pace(&self, now: Instant) -> Option<Pace> {
-        (now < self.until).then(|| Pace::watched(self.interval))
+        self.lasts(now).map(|_| Pace::watched(self.interval))
+    }
+
+    /// For how long it holds on, if it does.
+    pub(super) fn lasts(&self, now: Instant) -> Option<Duration> {
+        (now < self.until).then(|| self.until - now)
     }
 }
 

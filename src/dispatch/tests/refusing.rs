@@ -85,6 +85,32 @@ async fn profiles_refused_again_after_a_delivery_are_dead_letters_and_close_noth
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_only_refused_profiles_are_left_to_probe_with_they_are_dead_letters() {
+    let setup = Setup { concurrency: 1, ..Setup::default() };
+    let mut rig = Rig::start(setup, |_| (Duration::ZERO, answer_with(429, &[(RETRY_AFTER, "1")])));
+    rig.update_all(0..3, "a").await;
+    rig.endpoint.reached(1).await;
+    rig.endpoint.set(|_| at_once(422));
+    rig.drain(secs(60)).await;
+    assert_eq!((rig.counts().dead, rig.due()), (3, 0));
+    assert!((0..3).all(|id| rig.endpoint.calls_of(id).len() <= 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_refuses_every_probe_costs_no_profile() {
+    let setup = Setup { concurrency: 1, ..Setup::default() };
+    let mut rig = Rig::start(setup, |_| at_once(401));
+    rig.update_all(0..50, "a").await;
+    rig.endpoint.reached(1).await;
+    rig.endpoint.set(|_| at_once(400));
+    sleep(secs(600)).await;
+    assert_eq!((rig.counts().dead, rig.due()), (0, 50));
+    rig.endpoint.set(|_| at_once(200));
+    rig.drain(secs(31)).await;
+    assert_eq!(rig.counts().dead, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_next_twenty_close_the_gate_again() {
     let setup = Setup { concurrency: 1, ..Setup::default() };
     let rig = Rig::start(setup, |call| at_once(if call.id < 100 { 400 } else { 200 }));

@@ -17,15 +17,14 @@ fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
     list.iter().map(pair).collect()
 }
 
-/// How long until the second of two attempts after an answer with these headers, and how long
-/// until the first.
+/// How long an attempt after an answer with these headers waits, and how long the one after it.
 async fn waits(limiter: &RateLimiter, list: &[(&'static str, &str)]) -> (Duration, Duration) {
     limiter.heed(&headers(list), LONGEST);
     let began = Instant::now();
     limiter.take().await;
-    let first = began.elapsed();
+    let taken = Instant::now();
     limiter.take().await;
-    (first, began.elapsed().saturating_sub(first))
+    (taken - began, taken.elapsed())
 }
 
 async fn unpaced(list: &[(&'static str, &str)]) -> (Duration, Duration) {
@@ -137,7 +136,11 @@ async fn a_quota_that_is_renewed_early_gives_the_promised_pace_back_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_quota_whose_time_is_over_is_forgotten() {
     let limiter = RateLimiter::unlimited();
-    limiter.heed(&headers(&[("ratelimit", "x;r=2;t=10")]), LONGEST);
-    sleep(secs(10)).await;
+    limiter.heed(&headers(&[("ratelimit", "x;r=1;t=10")]), LONGEST);
+    sleep(secs(9)).await;
+    limiter.take().await;
+    // The next slot of that pace is later than it holds.
+    assert_eq!(limiter.available(), Err(secs(1)));
+    sleep(secs(1)).await;
     assert_eq!(waits(&limiter, &[]).await, (Duration::ZERO, Duration::ZERO));
 }

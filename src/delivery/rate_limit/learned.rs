@@ -30,7 +30,7 @@ const RECOVERY_MOST_SECS: f64 = 60.0;
 const QUIET: f64 = 0.93;
 const ENOUGH: u32 = 200;
 const MANY: u32 = 25;
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 /// A pace is forgotten when no refusal came for so long.
 const FORGET: Duration = Duration::from_mins(10);
 
@@ -74,10 +74,10 @@ pub(super) enum Change {
 }
 
 impl Learned {
-    /// The pace after a first refusal, where so many attempts per second were taken of late.
-    pub(super) fn new(now: Instant, taken: f64) -> Self {
+    /// The pace after a first refusal at about this rate.
+    pub(super) fn new(now: Instant, rate: f64) -> Self {
         Self {
-            rate: (taken * DECREASE).max(FIRST),
+            rate: (rate * DECREASE).max(FIRST),
             refused_at: None,
             grown: 0.0,
             slowed: now,
@@ -107,14 +107,16 @@ impl Learned {
             return None;
         }
         if self.is_quiet() {
-            self.quiet.refused += 1;
-            self.quiet_ever.refused += 1;
+            self.quiet.refused();
+            self.quiet_ever.refused();
             if !self.quiet.is_large() {
                 return self.quiet_ever.is_steady().then_some(Change::GivenUp);
             }
         }
         let refused_at = match self.refused_at {
-            _ if self.quiet.is_large() => taken.clamp(self.rate / 2.0, self.rate),
+            _ if self.quiet.is_large() => {
+                taken.clamp(self.rate * self.quiet.part_taken(), self.rate)
+            }
             None => self.rate * OVERSHOT,
             // Now and then a request is delayed on its way and comes too close to the next one.
             Some(before) if f64::from(self.taken) >= RARE * (self.cost - 1.0) => {
@@ -171,22 +173,35 @@ impl Learned {
 
 /// How many of some attempts were refused.
 #[derive(Debug, Default)]
-struct Share {
+pub(super) struct Share {
     taken: u32,
     refused: u32,
 }
 
 impl Share {
-    /// Counts one more; what was long ago counts less and less.
-    fn took(&mut self) {
+    /// Counts one that was taken; what was long ago counts less and less.
+    pub(super) fn took(&mut self) {
         self.taken += 1;
         if self.taken >= 2 * ENOUGH {
             *self = Self { taken: ENOUGH, refused: self.refused / 2 };
         }
     }
 
+    pub(super) fn refused(&mut self) {
+        self.refused += 1;
+    }
+
+    /// Whether so few were refused that whatever refuses lets almost all through.
+    pub(super) fn is_small(&self) -> bool {
+        f64::from(self.refused) * 50.0 <= f64::from(self.taken)
+    }
+
+    fn part_taken(&self) -> f64 {
+        f64::from(self.taken) / f64::from((self.taken + self.refused).max(1))
+    }
+
     /// Whether so many were refused that it is certainly for their pace.
-    fn is_large(&self) -> bool {
+    pub(super) fn is_large(&self) -> bool {
         self.refused >= 4 && self.refused * MANY >= self.taken
     }
 
@@ -196,33 +211,11 @@ impl Share {
     }
 }
 
-/// The time in which refusals that have nothing to do with the pace are borne.
-#[derive(Debug)]
-pub(super) struct Patience {
-    until: Instant,
-    share: Share,
-}
-
-impl Patience {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { until: now + PATIENCE, share: Share::default() }
-    }
-
-    pub(super) fn took(&mut self) {
-        self.share.took();
-    }
-
-    /// Takes note of a refusal, and says whether it is borne.
-    pub(super) fn bears(&mut self, now: Instant) -> bool {
-        self.share.refused += 1;
-        now < self.until && !self.share.is_large()
-    }
-}
-
 /// How many attempts were taken of late.
 #[derive(Debug)]
 pub(super) struct Meter {
     born: Instant,
+    last_tenth: Window,
     last_second: Window,
     last_ten: Window,
 }
@@ -238,14 +231,22 @@ struct Window {
 
 impl Meter {
     pub(super) fn new(now: Instant) -> Self {
-        Self { born: now, last_second: Window::new(now, 1.0), last_ten: Window::new(now, 10.0) }
+        let [last_tenth, last_second, last_ten] =
+            [0.1, 1.0, 10.0].map(|secs| Window::new(now, secs));
+        Self { born: now, last_tenth, last_second, last_ten }
     }
 
     pub(super) fn count(&mut self, now: Instant) {
-        for window in [&mut self.last_second, &mut self.last_ten] {
+        for window in [&mut self.last_tenth, &mut self.last_second, &mut self.last_ten] {
             window.turn(now);
             window.count += 1.0;
         }
+    }
+
+    /// Attempts per second at this moment.
+    pub(super) fn at_once(&mut self, now: Instant) -> f64 {
+        let last_tenth = self.last_tenth.total(now);
+        if last_tenth >= 10.0 { last_tenth * 10.0 } else { self.per_second(now) }
     }
 
     /// Attempts per second: in the last one, or where that is too few to say in the last ten.

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    learned::{Change, Learned, Meter, Patience},
+    learned::{Change, Learned, Meter, PATIENCE, Share},
     pace::Pace,
     told::{self, Told},
 };
@@ -54,8 +54,10 @@ struct State {
     learned: Option<Learned>,
     told: Option<Told>,
     meter: Meter,
-    /// While there is no pace because refusals have nothing to do with it.
-    patience: Option<Patience>,
+    /// What was refused lately.
+    share: Share,
+    /// Until when few refusals are borne, which have nothing to do with the pace.
+    borne_until: Instant,
     /// Whether someone had to wait for a slot since an attempt last ended.
     waited: bool,
 }
@@ -79,7 +81,8 @@ impl RateLimiter {
             learned: None,
             told: None,
             meter: Meter::new(now),
-            patience: None,
+            share: Share::default(),
+            borne_until: now,
             waited: false,
         };
         Self(Arc::new(Slots {
@@ -164,9 +167,7 @@ impl RateLimiter {
         let state = &mut *state;
         let waited = std::mem::take(&mut state.waited);
         state.meter.count(now);
-        if let Some(patience) = &mut state.patience {
-            patience.took();
-        }
+        state.share.took();
         let learned = state.learned.as_mut()?;
         if learned.took(began, now, waited) {
             return None;
@@ -180,18 +181,24 @@ impl RateLimiter {
         let now = Instant::now();
         let mut state = self.0.state();
         let state = &mut *state;
-        if state.patience.as_mut().is_some_and(|patience| patience.bears(now)) {
+        state.share.refused();
+        if now < state.borne_until && !state.share.is_large() {
             return None;
         }
-        state.patience = None;
-        let taken = state.meter.per_second(now);
         let change = match &mut state.learned {
-            Some(learned) => learned.refused(began, now, taken)?,
-            none => none.insert(Learned::new(now, taken)).begun(),
+            Some(learned) => learned.refused(began, now, state.meter.per_second(now))?,
+            none => {
+                // Where hardly anything is refused, what is allowed is near to what is sent.
+                let meter = &mut state.meter;
+                let is_small = state.share.is_small();
+                let rate = if is_small { meter.at_once(now) } else { meter.per_second(now) };
+                none.insert(Learned::new(now, rate)).begun()
+            }
         };
         if change == Change::GivenUp {
             state.learned = None;
-            state.patience = Some(Patience::new(now));
+            state.share = Share::default();
+            state.borne_until = now + PATIENCE;
         } else if let Some(learned) = &state.learned {
             state.next = state.next.max(now + learned.pace().interval);
             self.0.paced.store(true, Relaxed);

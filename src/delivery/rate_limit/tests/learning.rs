@@ -69,8 +69,8 @@ async fn refusals_of_what_was_sent_before_the_pace_was_slowed_count_once() {
     join_all((0..200).map(|_| learning(&limiter, &script).oneshot(request()))).await;
     let script = Script::new((0..50).map(|_| (millis(10), answer(429))));
     join_all((0..50).map(|_| learning(&limiter, &script).oneshot(request()))).await;
-    // 85 % of the two hundred that were taken in the last second.
-    assert_eq!(limiter.interval().as_micros(), 1_000_000 / 170);
+    // 85 % of the two hundred that were taken in the last tenth of a second.
+    assert_eq!(limiter.interval().as_micros(), 1_000_000 / 1700);
 }
 
 #[tokio::test(start_paused = true)]

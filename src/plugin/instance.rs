@@ -216,3 +216,57 @@ fn refused(error: &ChunkError, throttle: &Throttle) -> Verdict {
     }
     verdict
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// An output whose endpoint is not there.
+    fn options(dir: &TempDir) -> Options {
+        let options = [
+            ("http_endpoint", "http://127.0.0.1:1/"),
+            ("profile_key", "identityMap.crmid"),
+            ("attributes", "n"),
+            ("state_dir", dir.path().to_str().unwrap()),
+        ];
+        let options = options.map(|(name, value)| (name, value.to_owned())).to_vec();
+        Options::Flat { sink: "crm".to_owned(), options }
+    }
+
+    #[test]
+    fn what_is_on_disk_is_done_whatever_becomes_of_the_endpoint() {
+        let dir = TempDir::new().unwrap();
+        let instance = Instance::start(options(&dir)).unwrap();
+        let profile = b"\x82\xabidentityMap\x81\xa5crmid\x91\x81\xa2id\xa1c\xa1n\x01";
+        let event = [&b"\x92\xce\x65\x00\x00\x00"[..], profile].concat();
+        assert_eq!(instance.flush(&event), Verdict::Ok);
+        assert_eq!(instance.flush(&event[..20]), Verdict::Error);
+        assert_eq!(instance.flush(b""), Verdict::Ok);
+        instance.stop();
+    }
+
+    #[test]
+    fn a_store_is_free_again_once_its_output_has_stopped() {
+        let dir = TempDir::new().unwrap();
+        let first = Instance::start(options(&dir)).unwrap();
+        let error = Instance::start(options(&dir)).unwrap_err();
+        assert!(error.starts_with("sink crm: "), "{error}");
+        first.stop();
+        Instance::start(options(&dir)).unwrap().stop();
+    }
+
+    #[test]
+    fn a_flush_for_which_there_is_no_room_is_to_come_again_at_once() {
+        let (chunks, arriving) = mpsc::channel(1);
+        let thread = std::thread::spawn(|| {});
+        let instance = Instance { chunks, stop: CancellationToken::new(), thread };
+        let (reply, _waits) = sync_channel(1);
+        let waiting = Chunk { bytes: Vec::new(), deadline: Instant::now(), reply };
+        assert!(instance.chunks.try_send(waiting).is_ok());
+        assert_eq!(instance.flush(b"\x90"), Verdict::Retry);
+        drop(arriving);
+        instance.stop();
+    }
+}

@@ -20,6 +20,7 @@ pub mod delivery; // the Tower stack, layer by layer, and the classes of answers
 pub mod endpoint; // the wire: hyper client and TLS
 pub mod console; // the admin API of a running process
 pub mod run; // wires all of it, and brings it to an end
+mod plugin; // the same as an output plugin of Fluent Bit
 pub mod secret; // secrets: their text or the file that holds it
 pub mod telemetry; // logs and metrics
 pub mod clock; // wall-clock time, replaceable in tests

@@ -3,6 +3,7 @@
 mod api;
 mod error;
 mod gauges;
+mod group;
 mod sinks;
 
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
@@ -10,17 +11,16 @@ use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 use futures_util::future::try_join_all;
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
 pub use error::RunError;
+pub use group::Sinks;
 
-use self::sinks::{Running, start};
 use crate::{
     clock::Clock,
     config::{Plan, SourceKind, SourcePlan},
-    dispatch::Phase,
     listen::{self, ListenError, Listener},
     record::{Ack, Batch, Intake, Unavailable},
     sink::Sink,
@@ -71,19 +71,12 @@ pub async fn run(
         let listener = listen(&source, &metrics).await?;
         bound.push((source, metrics, listener));
     }
-    let api_listener = match &plan.api {
-        Some(api) => Some((api::bind(api).await?, api)),
-        None => None,
-    };
-    let mut running = start(&plan, metrics, &clock)?;
+    let mut sinks = Sinks::start(&plan, metrics, &clock).await?;
 
     let stopping = CancellationToken::new();
-    let api = api_listener
-        .map(|(listener, api)| api::start(listener, api, &running, metrics, &clock, &stopping))
-        .transpose()?;
     let mut sources = JoinSet::new();
     for (source, metrics, listener) in bound {
-        let intake = Router::new(running.iter().filter_map(|sink| sink.takes_from(&source.name)));
+        let intake = sinks.intake_of(&source.name);
         let name = source.name.as_str().into();
         if let Some(listener) = &listener {
             let address = listener.local_addr().map_err(RunError::Address)?;
@@ -96,64 +89,21 @@ pub async fn run(
     let mut stop = pin!(stop);
     let interrupted = tokio::select! {
         ended = all(&mut sources) => { ended?; false }
-        error = broken(&mut running) => return Err(error),
+        error = sinks.broken() => return Err(error),
         () = &mut stop => true,
     };
     let ended = if interrupted {
         tracing::info!("stopping: nothing more is taken, what is in flight ends");
         let deadline = Instant::now() + limits.shutdown;
+        sinks.announce_stop();
         stopping.cancel();
         let _ = timeout_at(deadline, all(&mut sources)).await;
-        order(&running, Phase::Stop);
-        let _ = timeout_at(deadline, all_ended(&mut running)).await;
-        Ended::Stopped { waiting: waiting(&running) }
+        Ended::Stopped { waiting: sinks.stop_by(deadline).await }
     } else {
-        drain(&mut running, limits, stop).await?
+        sinks.drain(limits, stop).await?
     };
-    if let Some(api) = api {
-        api.close().await;
-    }
-    for sink in running {
-        sink.close().await?;
-    }
+    sinks.close().await?;
     Ok(ended)
-}
-
-/// Delivers what is due and ends, earlier if it is told to stop or the time for it is over.
-async fn drain(
-    running: &mut [Running],
-    limits: Limits,
-    stop: impl Future<Output = ()>,
-) -> Result<Ended, RunError> {
-    let waiting_now = waiting(running);
-    tracing::info!(
-        waiting = waiting_now,
-        "every source has ended; the run ends when nothing is due (earlier by a signal, or by \
-         --drain-limit-secs)"
-    );
-    order(running, Phase::Drain);
-    let deadline = limits.drain.map(|limit| Instant::now() + limit);
-    let late = async {
-        match deadline {
-            Some(deadline) => sleep_until(deadline).await,
-            None => std::future::pending().await,
-        }
-    };
-    let stopped = tokio::select! {
-        ended = all_ended(running) => {
-            ended?;
-            return Ok(Ended::Drained);
-        }
-        () = late => false,
-        () = stop => {
-            tracing::info!("stopping: what is in flight ends");
-            true
-        }
-    };
-    order(running, Phase::Stop);
-    let _ = timeout_at(Instant::now() + limits.shutdown, all_ended(running)).await;
-    let waiting = waiting(running);
-    Ok(if stopped { Ended::Stopped { waiting } } else { Ended::DrainLimit { waiting } })
 }
 
 /// Binds the address of a source that has one.
@@ -216,28 +166,7 @@ async fn all(tasks: &mut JoinSet<Result<(), RunError>>) -> Result<(), RunError> 
     Ok(())
 }
 
-/// Waits until every dispatcher has ended.
-async fn all_ended(running: &mut [Running]) -> Result<(), RunError> {
-    try_join_all(running.iter_mut().map(Running::ended)).await.map(drop)
-}
-
-/// Waits until a sink cannot go on.
-async fn broken(running: &mut [Running]) -> RunError {
-    let broken = running.iter_mut().map(|sink| Box::pin(sink.broken()));
-    futures_util::future::select_all(broken).await.0
-}
-
-fn order(running: &[Running], phase: Phase) {
-    for sink in running {
-        sink.order(phase);
-    }
-}
-
-fn waiting(running: &[Running]) -> u64 {
-    running.iter().map(Running::waiting).sum()
-}
-
-/// Hands the records of one source to the sinks that take from it.
+/// Hands records to the sinks that take them.
 #[derive(Clone)]
 pub struct Router(Arc<[Sink]>);
 

@@ -19,8 +19,8 @@ const SENSITIVE: [&str; 9] = [
 ];
 
 /// Options that are named like a secret and are none.
-const HARMLESS: [&str; 5] =
-    ["key", "key_file", "key_id", "private_key_file", "token_lifetime_secs"];
+const HARMLESS: [&str; 6] =
+    ["key", "key_file", "key_id", "private_key_file", "profile_key", "token_lifetime_secs"];
 
 /// Names that are hidden also when they are misspelled.
 const MISSPELLED: [&str; 3] = ["client_secret", "password", "token"];

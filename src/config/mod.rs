@@ -29,5 +29,21 @@ pub fn load(paths: &[PathBuf], env: &Env) -> Result<Plan, ConfigErrors> {
     Ok(plan::plan(tree, env)?)
 }
 
+/// Makes a plan of one sink of flat options, whose [names](flat_names) are those of the Fluent Bit
+/// plugin. The values are taken as they are, variables in them included.
+pub fn load_flat(
+    sink: &str,
+    options: &[(&'static str, String)],
+    env: &Env,
+) -> Result<Plan, ConfigErrors> {
+    let tree = written::flat::read(sink, options)?;
+    Ok(plan::plan(tree, env)?)
+}
+
+/// The names of the options that [`load_flat`] takes.
+pub fn flat_names() -> impl Iterator<Item = &'static str> {
+    written::flat::names()
+}
+
 #[cfg(test)]
 mod tests;

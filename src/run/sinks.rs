@@ -126,6 +126,11 @@ impl Prepared {
 }
 
 impl Running {
+    /// The sink, to be fed.
+    pub(super) fn sink(&self) -> Sink {
+        self.sink.clone()
+    }
+
     /// The sink, if it takes the records of `source`.
     pub(super) fn takes_from(&self, source: &str) -> Option<Sink> {
         self.inputs.iter().any(|input| input == source).then(|| self.sink.clone())

@@ -8,6 +8,7 @@ pub mod stdin;
 pub mod vector;
 
 mod body;
+mod chunk;
 mod feed;
 mod json;
 mod lines;
@@ -17,4 +18,5 @@ mod protobuf;
 #[cfg(test)]
 mod testing;
 
+pub(crate) use chunk::{ChunkError, take_chunk};
 pub use feed::Feed;

@@ -61,19 +61,23 @@ fn subscriber(
     colour: bool,
     writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static,
 ) -> Result<impl tracing::Subscriber + Send + Sync, LogError> {
-    let filter = filter.filter(|filter| !filter.trim().is_empty()).unwrap_or(DEFAULT_FILTER);
-    let alone = filter.trim().parse::<LevelFilter>().is_ok();
-    let filter = if alone { &format!("warn,profile_http={}", filter.trim()) } else { filter };
-    let filter = EnvFilter::builder().parse(filter).map_err(|error| LogError::Filter {
-        filter: filter.to_owned(),
-        reason: error.to_string(),
-    })?;
+    let filter = self::filter(filter)?;
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_timer(Milliseconds);
     let lines = match format {
         LogFormat::Text => lines.with_ansi(colour).with_target(false).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
     };
     Ok(tracing_subscriber::registry().with(filter).with(lines))
+}
+
+/// What is logged, by what `PROFILE_HTTP_LOG` says.
+pub(crate) fn filter(filter: Option<&str>) -> Result<EnvFilter, LogError> {
+    let filter = filter.filter(|filter| !filter.trim().is_empty()).unwrap_or(DEFAULT_FILTER);
+    let alone = filter.trim().parse::<LevelFilter>().is_ok();
+    let filter = if alone { &format!("warn,profile_http={}", filter.trim()) } else { filter };
+    EnvFilter::builder()
+        .parse(filter)
+        .map_err(|error| LogError::Filter { filter: filter.to_owned(), reason: error.to_string() })
 }
 
 /// The time in UTC, to the millisecond.

@@ -12,11 +12,13 @@ pub struct ApiPlan {
     pub address: SocketAddr,
     /// What callers have to show.
     pub token: Option<Secret>,
+    /// Whether the configuration speaks of it at all; else it is here by default.
+    pub written: bool,
 }
 
 impl Default for ApiPlan {
     fn default() -> Self {
-        Self { address: (Ipv4Addr::LOCALHOST, 8686).into(), token: None }
+        Self { address: (Ipv4Addr::LOCALHOST, 8686).into(), token: None, written: false }
     }
 }
 
@@ -24,6 +26,7 @@ impl Default for ApiPlan {
 pub(super) fn read(top: &mut Section<'_>) -> Option<ApiPlan> {
     let mut plan = ApiPlan::default();
     let Some(mut section) = top.section("api") else { return Some(plan) };
+    plan.written = true;
     let enabled = section.get("enabled").unwrap_or(true);
     let address = section.located::<SocketAddr>("address");
     let has_token = section.has("token");

@@ -1,6 +1,7 @@
 //! What the operator wrote: files in YAML, TOML or JSON become one tree in which every key and
 //! value knows its place.
 
+pub(super) mod flat;
 mod interpolate;
 mod json;
 mod merge;

@@ -85,7 +85,7 @@ impl Trouble {
     }
 
     /// The `error_type` under which it is counted.
-    pub(super) fn error_type(&self) -> &'static str {
+    pub(in crate::source) fn error_type(&self) -> &'static str {
         match self {
             Self::Foreign(_) => "foreign_protocol",
             Self::Malformed(_) => "malformed_message",

@@ -1,0 +1,135 @@
+use std::{future::Future, time::Duration};
+
+use futures_util::future::{select_all, try_join_all};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Ended, Limits, Router, RunError,
+    api::{self, Api},
+    sinks::{Running, start},
+};
+use crate::{clock::Clock, config::Plan, dispatch::Phase, telemetry::Metrics};
+
+/// The sinks of a plan and their API, without its sources: for a program that has records of its
+/// own. [`run`](super::run) is one.
+///
+/// It must be [closed](Self::close) in the end; dropping it leaves what is in flight to its fate.
+pub struct Sinks {
+    running: Vec<Running>,
+    api: Option<Api>,
+    stopping: CancellationToken,
+}
+
+impl Sinks {
+    /// Opens all stores and listens where the API is, then starts. On an error nothing runs.
+    pub async fn start(plan: &Plan, metrics: &Metrics, clock: &Clock) -> Result<Self, RunError> {
+        let api_listener = match &plan.api {
+            Some(api) => Some((api::bind(api).await?, api)),
+            None => None,
+        };
+        let running = start(plan, metrics, clock)?;
+        let stopping = CancellationToken::new();
+        let api = api_listener
+            .map(|(listener, api)| api::start(listener, api, &running, metrics, clock, &stopping))
+            .transpose()?;
+        Ok(Self { running, api, stopping })
+    }
+
+    /// Takes records for all of the sinks.
+    pub fn intake(&self) -> Router {
+        Router::new(self.running.iter().map(Running::sink))
+    }
+
+    /// Takes the records of a source for the sinks that name it.
+    pub(super) fn intake_of(&self, source: &str) -> Router {
+        Router::new(self.running.iter().filter_map(|sink| sink.takes_from(source)))
+    }
+
+    /// Waits until a sink cannot go on, which is never while all is well.
+    pub async fn broken(&mut self) -> RunError {
+        let broken = self.running.iter_mut().map(|sink| Box::pin(sink.broken()));
+        select_all(broken).await.0
+    }
+
+    /// Delivers what is due and ends, earlier if it is told to stop or the time for it is over.
+    pub(super) async fn drain(
+        &mut self,
+        limits: Limits,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Ended, RunError> {
+        let waiting = self.waiting();
+        tracing::info!(
+            waiting,
+            "every source has ended; the run ends when nothing is due (earlier by a signal, or by \
+             --drain-limit-secs)"
+        );
+        self.order(Phase::Drain);
+        let deadline = limits.drain.map(|limit| Instant::now() + limit);
+        let late = async {
+            match deadline {
+                Some(deadline) => sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        let stopped = tokio::select! {
+            ended = self.all_ended() => {
+                ended?;
+                return Ok(Ended::Drained);
+            }
+            () = late => false,
+            () = stop => {
+                tracing::info!("stopping: what is in flight ends");
+                true
+            }
+        };
+        let waiting = self.stop_by(Instant::now() + limits.shutdown).await;
+        Ok(if stopped { Ended::Stopped { waiting } } else { Ended::DrainLimit { waiting } })
+    }
+
+    /// Tells callers of the API that the end has begun.
+    pub(super) fn announce_stop(&self) {
+        self.stopping.cancel();
+    }
+
+    /// Lets what is in flight end, for at most `limit`. Gives the number of profiles that still
+    /// wait; they stay in the stores.
+    pub async fn stop(&mut self, limit: Duration) -> u64 {
+        self.announce_stop();
+        self.stop_by(Instant::now() + limit).await
+    }
+
+    pub(super) async fn stop_by(&mut self, deadline: Instant) -> u64 {
+        self.order(Phase::Stop);
+        // Why a dispatcher failed is said when its store is closed.
+        let _ = timeout_at(deadline, self.all_ended()).await;
+        self.waiting()
+    }
+
+    /// Gives up what is still in flight, and closes the API and the stores, which may be opened
+    /// again then.
+    pub async fn close(self) -> Result<(), RunError> {
+        if let Some(api) = self.api {
+            api.close().await;
+        }
+        for sink in self.running {
+            sink.close().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every dispatcher has ended.
+    async fn all_ended(&mut self) -> Result<(), RunError> {
+        try_join_all(self.running.iter_mut().map(Running::ended)).await.map(drop)
+    }
+
+    fn order(&self, phase: Phase) {
+        for sink in &self.running {
+            sink.order(phase);
+        }
+    }
+
+    fn waiting(&self) -> u64 {
+        self.running.iter().map(Running::waiting).sum()
+    }
+}

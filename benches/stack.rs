@@ -21,7 +21,7 @@ use profile_http::{
         Trail, attempt::AttemptLayer, auth::AuthLayer, compose, compress::CompressLayer,
         concurrency::ConcurrencyLayer, deadline::DeadlineLayer, gate::GateLayer,
         headers::HeadersLayer, observe::ObserveLayer, rate_limit::RateLimitLayer,
-        retry::RetryLayer, sign::SignLayer, timeout::TimeoutLayer,
+        results::ResultsLayer, retry::RetryLayer, sign::SignLayer, timeout::TimeoutLayer,
     },
     telemetry::Component,
 };
@@ -166,8 +166,13 @@ fn stack(c: &mut Criterion) {
     measure(c, "concurrency, adaptive", &ConcurrencyLayer::new(adaptive).layer(NoOp));
     measure(c, "rate_limit", &RateLimitLayer::new(limiter).layer(NoOp));
     measure(c, "rate_limit, learning", &learning.layer(NoOp));
-    measure(c, "gate", &GateLayer::new(&gate, classes).layer(NoOp));
+    measure(c, "gate", &GateLayer::new(&gate, classes.clone()).layer(NoOp));
+    measure(c, "results", &ResultsLayer::new(classes).layer(NoOp));
     measure(c, "timeout", &TimeoutLayer::new(request.timeout).layer(NoOp));
+    let bearer = AuthSettings::Bearer { token: Secret::Text("token".into()) };
+    if let Ok(auth) = AuthLayer::new(&bearer, None) {
+        measure(c, "auth bearer", &auth.layer(NoOp));
+    }
     measure(c, "headers", &HeadersLayer::new(settings.headers.clone()).layer(NoOp));
     let key = "whsec_ZXhhbXBsZS1zZWNyZXQtbm90LWZvci11c2U=";
     let secret = || Secret::Text(key.into());

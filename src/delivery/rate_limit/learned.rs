@@ -24,12 +24,13 @@ const RARE: f64 = 150.0;
 /// but these seconds at least, and no more than those unless the pace is slow.
 const RECOVERY_SECS: f64 = 3.0;
 const RECOVERY_MOST_SECS: f64 = 60.0;
-/// Below this part of the refused pace a limiter refuses nothing. If it is refused as ever after so
-/// many attempts, and not one in so many, then the pace is not why, and for so long it is not
-/// slowed for that.
+/// Below this part of the refused pace a limiter should refuse nothing. If it refuses one in `MANY`
+/// there, the limit has fallen. If over `ENOUGH` attempts it refuses fewer, but still some that are
+/// `APART`, then the pace is not why, and for the time of `PATIENCE` it is not slowed for that.
 const QUIET: f64 = 0.93;
-const ENOUGH: u32 = 200;
+pub(super) const ENOUGH: u32 = 200;
 const MANY: u32 = 25;
+const APART: u32 = 10;
 pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 /// A pace is forgotten when no refusal came for so long.
 const FORGET: Duration = Duration::from_mins(10);
@@ -56,6 +57,8 @@ pub(super) struct Learned {
     /// What came while the pace was well below the refused one, since then and in all.
     quiet: Share,
     quiet_ever: Share,
+    /// Attempts taken at such a pace since one was refused.
+    apart: u32,
     last_taken: Instant,
     last_refused: Instant,
 }
@@ -85,6 +88,7 @@ impl Learned {
             cost: 1.0,
             quiet: Share::default(),
             quiet_ever: Share::default(),
+            apart: 0,
             last_taken: now,
             last_refused: now,
         }
@@ -108,15 +112,17 @@ impl Learned {
         }
         if self.is_quiet() {
             self.quiet.refused();
-            self.quiet_ever.refused();
+            // Refusals close to each other are one sign.
+            if std::mem::take(&mut self.apart) >= APART {
+                self.quiet_ever.refused();
+            }
             if !self.quiet.is_large() {
                 return self.quiet_ever.is_steady().then_some(Change::GivenUp);
             }
         }
+        let is_still_too_fast = self.quiet.is_large();
         let refused_at = match self.refused_at {
-            _ if self.quiet.is_large() => {
-                taken.clamp(self.rate * self.quiet.part_taken(), self.rate)
-            }
+            _ if is_still_too_fast => taken.clamp(self.rate * self.quiet.part_taken(), self.rate),
             None => self.rate * OVERSHOT,
             // Now and then a request is delayed on its way and comes too close to the next one.
             Some(before) if f64::from(self.taken) >= RARE * (self.cost - 1.0) => {
@@ -129,7 +135,9 @@ impl Learned {
         self.grown = 0.0;
         self.slowed = now;
         self.taken = 0;
-        self.cost = 1.0;
+        if !is_still_too_fast {
+            self.cost = 1.0;
+        }
         self.quiet = Share::default();
         Some(Change::Slowed(self.rate))
     }
@@ -139,8 +147,9 @@ impl Learned {
     pub(super) fn took(&mut self, began: Instant, now: Instant, waited: bool) -> bool {
         self.taken = self.taken.saturating_add(u32::from(began >= self.slowed));
         if self.is_quiet() {
-            self.quiet.taken += 1;
-            self.quiet_ever.took();
+            self.quiet.took(ENOUGH / 4);
+            self.quiet_ever.took(ENOUGH);
+            self.apart += 1;
         }
         let passed = (now - self.last_taken).as_secs_f64().min(2.0 / self.rate);
         self.last_taken = now;
@@ -179,11 +188,12 @@ pub(super) struct Share {
 }
 
 impl Share {
-    /// Counts one that was taken; what was long ago counts less and less.
-    pub(super) fn took(&mut self) {
+    /// Counts one that was taken; what was longer ago than `memory` attempts
+    /// counts less and less.
+    pub(super) fn took(&mut self, memory: u32) {
         self.taken += 1;
-        if self.taken >= 2 * ENOUGH {
-            *self = Self { taken: ENOUGH, refused: self.refused / 2 };
+        if self.taken >= 2 * memory {
+            *self = Self { taken: memory, refused: self.refused / 2 };
         }
     }
 

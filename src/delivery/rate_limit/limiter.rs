@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    learned::{Change, Learned, Meter, PATIENCE, Share},
+    learned::{Change, ENOUGH, Learned, Meter, PATIENCE, Share},
     pace::Pace,
     told::{self, Told},
 };
@@ -167,7 +167,7 @@ impl RateLimiter {
         let state = &mut *state;
         let waited = std::mem::take(&mut state.waited);
         state.meter.count(now);
-        state.share.took();
+        state.share.took(ENOUGH);
         let learned = state.learned.as_mut()?;
         if learned.took(began, now, waited) {
             return None;

@@ -74,6 +74,20 @@ async fn refusals_of_what_was_sent_before_the_pace_was_slowed_count_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_late_refusal_of_what_was_sent_before_says_nothing_about_the_pace_since() {
+    let limiter = RateLimiter::unlimited();
+    let late = learning(&limiter, &Script::new([(secs(5), answer(429))])).oneshot(request());
+    let late = tokio::spawn(late);
+    sleep(millis(1)).await;
+    send(&limiter, answer(429)).await;
+    send(&limiter, answer(200)).await;
+    late.await.unwrap().unwrap();
+    assert!(limiter.interval() <= millis(250), "{:?}", limiter.interval());
+    send(&limiter, answer(429)).await;
+    assert!(limiter.interval() > millis(250), "{:?}", limiter.interval());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pace_that_was_not_refused_for_long_is_forgotten() {
     let limiter = RateLimiter::unlimited();
     send(&limiter, answer(429)).await;

@@ -35,7 +35,12 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, env: &Env) -> Result<(), Failure> {
-    let api = api(&args, env).await?;
+    // A process that is named by its URL alone needs no configuration.
+    let plan = match &args.api {
+        Some(_) if !args.config.is_named() => None,
+        _ => Some(args.config.load(env)?),
+    };
+    let api = api(&args, plan.as_ref()).await?;
     let path = match &args.sink {
         Some(sink) => format!("/api/v1/sinks/{sink}"),
         None => "/api/v1/sinks".to_owned(),
@@ -45,8 +50,8 @@ pub(super) async fn run(args: Args, env: &Env) -> Result<(), Failure> {
         None => api.get(&path).await,
     }
     .map_err(|error| explain(&error))?;
-    if args.api.is_none() {
-        warn_of_another(&args.config.load(env)?, &sinks);
+    if let Some(plan) = plan.filter(|_| args.api.is_none()) {
+        warn_of_another(&plan, &sinks);
     }
     if !args.json {
         return print(&text(&sinks));
@@ -58,13 +63,12 @@ pub(super) async fn run(args: Args, env: &Env) -> Result<(), Failure> {
     print(&format!("{}\n", json.map_err(Failure::of)?))
 }
 
-async fn api(args: &Args, env: &Env) -> Result<Api, Failure> {
-    if let Some(url) = args.api.as_deref().filter(|_| !args.config.is_named()) {
-        return Api::at(url, None);
-    }
-    let plan = args.config.load(env)?;
+async fn api(args: &Args, plan: Option<&Plan>) -> Result<Api, Failure> {
+    let Some(plan) = plan else {
+        return Api::at(args.api.as_deref().unwrap_or_default(), None);
+    };
     if let Some(name) = &args.sink {
-        sink(&plan, Some(name))?;
+        sink(plan, Some(name))?;
     }
     let Some(of_plan) = &plan.api else {
         return Err(Failure::of(

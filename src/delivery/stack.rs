@@ -173,17 +173,13 @@ where
 }
 
 /// What token requests go through: apart from the sink's stack, whose permits may all be held by
-/// requests that wait for a token.
+/// requests that wait for a token. Their time is that of the grant, which bounds them itself.
 pub fn token_transport(
     settings: &OAuth2Settings,
     proxy: Option<&ProxySettings>,
 ) -> Result<Deliver, EndpointError> {
     let transport = Transport::new(settings.transport(proxy))?;
-    let service = ServiceBuilder::new()
-        .layer(BoxCloneSyncService::layer())
-        .layer(TimeoutLayer::new(settings.timeout))
-        .service(wire(transport));
-    Ok(service)
+    Ok(BoxCloneSyncService::new(wire(transport)))
 }
 
 fn wire(transport: Transport) -> Wire {

@@ -2,12 +2,13 @@
 
 use std::{
     fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -35,8 +36,9 @@ struct Seen {
     broken: Option<(Vec<Stamp>, bool)>,
 }
 
-/// What tells one content of a file from another without reading it; none without the file.
-type Stamp = Option<(SystemTime, u64)>;
+/// What tells one content of a file from the next without reading it: inode, length, and time of
+/// change in seconds and nanoseconds. Nothing where there is no file.
+pub(crate) type Stamp = Option<(u64, u64, i64, i64)>;
 
 impl Files {
     /// Call it before the files are read, so that no change falls between.
@@ -85,13 +87,12 @@ impl Files {
     }
 }
 
-fn stamps(paths: &[PathBuf]) -> Vec<Stamp> {
-    paths.iter().map(|path| stamp(path)).collect()
-}
-
-fn stamp(path: &Path) -> Stamp {
-    let metadata = fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
+/// The files as they are now.
+pub(crate) fn stamps<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Vec<Stamp> {
+    let stamp = |metadata: fs::Metadata| {
+        (metadata.ino(), metadata.len(), metadata.ctime(), metadata.ctime_nsec())
+    };
+    paths.into_iter().map(|path| fs::metadata(path).ok().map(stamp)).collect()
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -8,7 +8,7 @@ mod connector;
 pub(crate) mod crypto;
 pub mod diagnose;
 mod error;
-mod files;
+pub(crate) mod files;
 mod proxy;
 pub mod template;
 pub mod tls;

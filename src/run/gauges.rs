@@ -45,7 +45,9 @@ pub(super) async fn keep<S: Store>(store: S, gate: Gate, clock: Clock, metrics: 
             let (updates, delivered) = (now.0 - said.0, now.1 - said.1);
             let sink = metrics.name();
             let status = gate.status();
-            macro_rules! line {
+            // A macro, since the level of a line is fixed where it is written; an outage that goes on is
+            // worth a warning.
+            macro_rules! say {
                 ($level:expr) => {
                     tracing::event!(
                         $level,
@@ -63,11 +65,10 @@ pub(super) async fn keep<S: Store>(store: S, gate: Gate, clock: Clock, metrics: 
                     )
                 };
             }
-            // Levels are fixed where they are written. An outage that goes on is worth a warning.
             if status.state == GateState::Open {
-                line!(Level::INFO);
+                say!(Level::INFO);
             } else {
-                line!(Level::WARN);
+                say!(Level::WARN);
             }
             said = now;
         }

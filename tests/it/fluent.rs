@@ -3,46 +3,18 @@
 use std::{
     fs,
     io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::TcpStream,
     sync::Arc,
 };
 
-use bytes::Bytes;
-use profile_http::{
-    endpoint::tls::provider,
-    local_endpoint::{LocalEndpoint, Settings},
-};
+use profile_http::endpoint::tls::provider;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use tokio::{sync::mpsc, time::timeout};
+use tokio::time::timeout;
 
-use crate::support::{MAPPING, PATIENCE, Process, Site, free_address};
-
-/// A sink that takes from a fluent source.
-struct Place {
-    endpoint: LocalEndpoint,
-    arrived: mpsc::Receiver<Bytes>,
-    site: Site,
-    address: SocketAddr,
-}
+use crate::support::{MAPPING, PATIENCE, Place, Process};
 
 impl Place {
-    async fn new() -> Self {
-        let (arrivals, arrived) = mpsc::channel(10_000);
-        let settings = Settings { arrivals: Some(arrivals), ..Settings::default() };
-        let endpoint = LocalEndpoint::start(settings).await.unwrap();
-        Self { endpoint, arrived, site: Site::new(), address: free_address() }
-    }
-
-    /// Runs with a source that has these options besides.
-    fn listen(&self, options: &str) -> Process {
-        let source = format!("{{ type: fluent, address: '{}'{options} }}", self.address);
-        let config = self.site.configure("run.yaml", &source, &self.endpoint.url(), MAPPING);
-        let mut process = Process::run(&config);
-        process.wait_for("listening");
-        process
-    }
-
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -108,7 +80,7 @@ fn end(process: Process) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_was_acknowledged_outlives_a_crash() {
     let mut place = Place::new().await;
-    let process = place.listen("");
+    let process = place.run("fluent", "", MAPPING);
     place.endpoint.close().await;
     let mut stream = place.connect();
     for batch in 0..5 {
@@ -116,7 +88,7 @@ async fn what_was_acknowledged_outlives_a_crash() {
     }
     process.kill();
     place.endpoint.reopen().await.unwrap();
-    let process = place.listen("");
+    let process = place.run("fluent", "", MAPPING);
     place.arrivals(100).await;
     assert!((0..100).all(|id| place.has(id)));
     end(process);
@@ -125,7 +97,7 @@ async fn what_was_acknowledged_outlives_a_crash() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_cannot_be_read_is_told_once_in_a_while_and_disturbs_nobody() {
     let mut place = Place::new().await;
-    let mut process = place.listen("");
+    let mut process = place.run("fluent", "", MAPPING);
     let mut neighbour = place.connect();
     let huge = [&b"\x93\xa3tag\xc6\x04\x10\x00\x00"[..], &vec![0; 1 << 20]].concat();
     let cases: [(&[u8], &str); 3] = [
@@ -155,7 +127,7 @@ async fn what_cannot_be_read_is_told_once_in_a_while_and_disturbs_nobody() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn records_that_are_none_are_set_aside_with_their_places() {
     let mut place = Place::new().await;
-    let mut process = place.listen("");
+    let mut process = place.run("fluent", "", MAPPING);
     let entries = [entry(1), b"\x92\x00\x90".to_vec(), entry(2)].concat();
     let forward = [&b"\x92\xa3tag\x93"[..], &entries].concat();
     place.connect().write_all(&forward).unwrap();
@@ -168,7 +140,8 @@ async fn records_that_are_none_are_set_aside_with_their_places() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn who_does_not_know_the_key_is_turned_away_and_told_of() {
     let place = Place::new().await;
-    let mut process = place.listen(", shared_key: k3y, users: [{ user: ann, password: p4ss }]");
+    let mut process =
+        place.run("fluent", ", shared_key: k3y, users: [{ user: ann, password: p4ss }]", MAPPING);
     let mut stream = place.connect();
     stream.write_all(&message(0..3, "unasked")).unwrap();
     let mut back = Vec::new();
@@ -200,7 +173,7 @@ fn spare_files() -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn ten_thousand_idle_connections_and_a_sender_that_reads_nothing_hold_up_nobody() {
     let mut place = Place::new().await;
-    let process = place.listen("");
+    let process = place.run("fluent", "", MAPPING);
     let before = memory(&process, "VmRSS:");
     let mut idle = Vec::new();
     while idle.len() < spare_files().min(10_000) {
@@ -240,7 +213,8 @@ async fn ten_thousand_idle_connections_and_a_sender_that_reads_nothing_hold_up_n
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn messages_that_are_too_long_or_blow_up_take_no_more_memory_than_the_limits_say() {
     let place = Place::new().await;
-    let process = place.listen(", max_frame_bytes: 4194304, max_decompressed_bytes: 8388608");
+    let process =
+        place.run("fluent", ", max_frame_bytes: 4194304, max_decompressed_bytes: 8388608", MAPPING);
     let before = memory(&process, "VmHWM:");
     let mut compressed = zstd::Encoder::new(Vec::new(), 1).unwrap();
     let zeros = vec![0; 1 << 20];
@@ -276,7 +250,7 @@ async fn over_tls_everything_is_the_same_and_plain_text_is_told_of() {
     let crt = place.site.write("server.crt", &certificate.pem());
     let key = place.site.write("server.key", &key.serialize_pem());
     let tls = format!("tls: {{ crt_file: {crt:?}, key_file: {key:?} }}");
-    let mut process = place.listen(&format!(", {tls}"));
+    let mut process = place.run("fluent", &format!(", {tls}"), MAPPING);
 
     let mut plain = place.connect();
     plain.write_all(&message(0..3, "plain")).unwrap();

@@ -17,6 +17,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use profile_http::local_endpoint::{LocalEndpoint, Settings};
 use tempfile::TempDir;
 
 /// Longer than anything here takes when it works.
@@ -70,6 +71,32 @@ pub(crate) const MAPPING: &str = "    profile: { key: identityMap.crmid }\n    \
 /// A record of that mapping.
 pub(crate) fn record(id: u64, n: u64) -> String {
     format!(r#"{{"identityMap":{{"crmid":[{{"id":"c-{id}"}}]}},"name":"p{id}","n":{n}}}"#)
+}
+
+/// A sink that takes from a source that listens.
+pub(crate) struct Place {
+    pub(crate) endpoint: LocalEndpoint,
+    pub(crate) arrived: tokio::sync::mpsc::Receiver<Bytes>,
+    pub(crate) site: Site,
+    pub(crate) address: SocketAddr,
+}
+
+impl Place {
+    pub(crate) async fn new() -> Self {
+        let (arrivals, arrived) = tokio::sync::mpsc::channel(10_000);
+        let settings = Settings { arrivals: Some(arrivals), ..Settings::default() };
+        let endpoint = LocalEndpoint::start(settings).await.unwrap();
+        Self { endpoint, arrived, site: Site::new(), address: free_address() }
+    }
+
+    /// Runs with a source of this type, which has these options besides, and this mapping.
+    pub(crate) fn run(&self, source: &str, options: &str, mapping: &str) -> Process {
+        let source = format!("{{ type: {source}, address: '{}'{options} }}", self.address);
+        let config = self.site.configure("run.yaml", &source, &self.endpoint.url(), mapping);
+        let mut process = Process::run(&config);
+        process.wait_for("listening");
+        process
+    }
 }
 
 /// A running `profile-http`, ended by its id when it is dropped.

@@ -2,48 +2,22 @@
 
 use std::{
     collections::BTreeSet,
-    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
-use bytes::Bytes;
-use profile_http::local_endpoint::{LocalEndpoint, Settings};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
-use tokio::{sync::mpsc, task::spawn_blocking, time::timeout};
+use tokio::{task::spawn_blocking, time::timeout};
 
 use crate::{
     peer,
-    support::{MAPPING, PATIENCE, Process, Site, free_address},
+    support::{MAPPING, PATIENCE, Place, Process},
 };
 
 const COUNT: usize = 300;
 
-/// A sink that takes from a fluent source.
-struct Place {
-    endpoint: LocalEndpoint,
-    arrived: mpsc::Receiver<Bytes>,
-    site: Site,
-    address: SocketAddr,
-}
-
 impl Place {
-    async fn new() -> Self {
-        let (arrivals, arrived) = mpsc::channel(10_000);
-        let settings = Settings { arrivals: Some(arrivals), ..Settings::default() };
-        let endpoint = LocalEndpoint::start(settings).await.unwrap();
-        Self { endpoint, arrived, site: Site::new(), address: free_address() }
-    }
-
-    fn listen(&self, options: &str) -> Process {
-        let source = format!("{{ type: fluent, address: '{}'{options} }}", self.address);
-        let config = self.site.configure("run.yaml", &source, &self.endpoint.url(), MAPPING);
-        let mut process = Process::run(&config);
-        process.wait_for("listening");
-        process
-    }
-
     /// Options for a sender.
     fn options(&self, more: &Value) -> Value {
         let mut options = json!({ "port": self.address.port(), "count": COUNT });
@@ -109,7 +83,7 @@ fn end(process: Process) {
 
 async fn every_record_is_acknowledged_and_arrives(mode: &str) {
     let mut place = Place::new().await;
-    let process = place.listen("");
+    let process = place.run("fluent", "", MAPPING);
     let Some(output) = node(&place.options(&json!({ "mode": mode }))).await else { return };
     assert_acknowledged(&output);
     place.has_all().await;
@@ -146,10 +120,14 @@ async fn node_logger_with_shared_key_and_password_over_tls() {
     let key = place.site.write("server.key", &key.serialize_pem());
     place.site.write("password", "p4ss\n");
     let password = place.site.path("password");
-    let process = place.listen(&format!(
-        ", shared_key: k3y, users: [{{ user: ann, password: {{ file: {password:?} }} }}], \
+    let process = place.run(
+        "fluent",
+        &format!(
+            ", shared_key: k3y, users: [{{ user: ann, password: {{ file: {password:?} }} }}], \
          tls: {{ crt_file: {crt:?}, key_file: {key:?} }}"
-    ));
+        ),
+        MAPPING,
+    );
     let security = json!({ "sharedKey": "k3y", "username": "ann", "password": "p4ss" });
     let options = json!({ "mode": "PackedForward", "security": security, "ca": certificate });
     let Some(output) = node(&place.options(&options)).await else { return };
@@ -161,7 +139,7 @@ async fn node_logger_with_shared_key_and_password_over_tls() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn node_logger_with_a_wrong_key_is_told_and_so_is_the_operator() {
     let place = Place::new().await;
-    let mut process = place.listen(", shared_key: k3y");
+    let mut process = place.run("fluent", ", shared_key: k3y", MAPPING);
     let security = json!({ "sharedKey": "other" });
     let options = place.options(&json!({ "mode": "Message", "security": security }));
     let Some(output) = node(&options).await else { return };
@@ -176,7 +154,7 @@ async fn node_logger_with_a_wrong_key_is_told_and_so_is_the_operator() {
 async fn python_logger_with_times_in_seconds_and_nanoseconds() {
     for nanoseconds in [false, true] {
         let mut place = Place::new().await;
-        let mut process = place.listen("");
+        let mut process = place.run("fluent", "", MAPPING);
         let options = place.options(&json!({ "nanoseconds": nanoseconds }));
         let Some(output) = python(&options).await else { return };
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

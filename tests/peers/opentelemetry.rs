@@ -2,19 +2,16 @@
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
-use bytes::Bytes;
-use profile_http::local_endpoint::{LocalEndpoint, Settings};
 use serde_json::{Value, json};
-use tokio::{sync::mpsc, task::spawn_blocking, time::timeout};
+use tokio::{task::spawn_blocking, time::timeout};
 
 use crate::{
     peer,
-    support::{PATIENCE, Process, Site, free_address},
+    support::{PATIENCE, Place, Process},
 };
 
 const COUNT: usize = 300;
@@ -22,30 +19,7 @@ const COUNT: usize = 300;
 const EVERYTHING: &str =
     "    profile: { key: identityMap.crmid }\n    export: { attributes: \"*\" }\n";
 
-/// A sink that takes from the exporter.
-struct Place {
-    endpoint: LocalEndpoint,
-    arrived: mpsc::Receiver<Bytes>,
-    site: Site,
-    address: SocketAddr,
-}
-
 impl Place {
-    async fn new() -> Self {
-        let (arrivals, arrived) = mpsc::channel(10_000);
-        let settings = Settings { arrivals: Some(arrivals), ..Settings::default() };
-        let endpoint = LocalEndpoint::start(settings).await.unwrap();
-        Self { endpoint, arrived, site: Site::new(), address: free_address() }
-    }
-
-    fn listen(&self, options: &str) -> Process {
-        let source = format!("{{ type: opentelemetry, address: '{}'{options} }}", self.address);
-        let config = self.site.configure("run.yaml", &source, &self.endpoint.url(), EVERYTHING);
-        let mut process = Process::run(&config);
-        process.wait_for("listening");
-        process
-    }
-
     /// Runs the exporter to its end; none if it is not installed.
     async fn export(&self, options: Value) -> Option<Output> {
         if !is_installed() {
@@ -93,7 +67,7 @@ fn succeeded(output: &Output) {
 
 async fn every_profile_arrives(options: Value, source: &str) -> Option<BTreeMap<String, Value>> {
     let mut place = Place::new().await;
-    let process = place.listen(source);
+    let process = place.run("opentelemetry", source, EVERYTHING);
     succeeded(&place.export(options).await?);
     let profiles = place.all().await;
     process.signal("TERM");
@@ -137,7 +111,7 @@ async fn attributes_of_the_exporter_are_profiles() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_exporter_goes_on_after_records_that_are_set_aside() {
     let mut place = Place::new().await;
-    let mut process = place.listen("");
+    let mut process = place.run("opentelemetry", "", EVERYTHING);
     let options = json!({ "profile_from": "body", "invalid": 5 });
     let Some(output) = place.export(options).await else { return };
     succeeded(&output);

@@ -1,7 +1,4 @@
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::HeaderValue;
@@ -9,10 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
 use super::{AuthError, Credential, secret};
-use crate::delivery::Secret;
-
-/// How old the content of a secret's file may be when a request begins.
-const RECHECK: Duration = Duration::from_secs(5);
+use crate::secret::{RECHECK, Secret};
 
 /// A credential that the operator hands out: basic or bearer.
 pub(super) struct Fixed {
@@ -46,7 +40,7 @@ impl Fixed {
 
     /// Whether the secret can change while the process runs.
     pub(super) fn can_change(&self) -> bool {
-        matches!(self.secret, Secret::File(_))
+        self.secret.is_file()
     }
 
     /// The credential. A file that was last read a while ago is read again.

@@ -1,72 +1,44 @@
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request};
 use secrecy::SecretString;
-use tokio::time::Instant;
 
 use super::{SigningError, keys::Keys};
 use crate::{
     clock::Clock,
     delivery::{AttemptError, IdempotencyKey, Secret, SigningSettings, auth::secret},
+    secret::Kept,
 };
 
 const ID: HeaderName = HeaderName::from_static("webhook-id");
 const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// How old the content of a key's file may be when a request begins.
-const RECHECK: Duration = Duration::from_secs(5);
-
 /// The keys as they are now.
 pub(super) struct Signer {
     settings: SigningSettings,
     clock: Clock,
-    current: Mutex<Option<Current>>,
-}
-
-struct Current {
-    keys: Arc<Keys>,
-    read_at: Instant,
+    keys: Kept<Keys>,
 }
 
 impl Signer {
     pub(super) fn new(settings: SigningSettings, clock: Clock) -> Self {
-        Self { settings, clock, current: Mutex::default() }
+        let mut keys = settings.secrets.iter().chain(&settings.ed25519_key);
+        let keys = Kept::new(keys.any(Secret::is_file));
+        Self { settings, clock, keys }
     }
 
     /// The keys, if they need not be read first.
     pub(super) fn at_hand(&self) -> Option<Arc<Keys>> {
-        let mut current = self.lock();
-        let current = current.as_mut()?;
-        if self.has_files() && current.read_at.elapsed() >= RECHECK {
-            // The caller is the one to read them again, while the others go on.
-            current.read_at = Instant::now();
-            return None;
-        }
-        Some(Arc::clone(&current.keys))
+        self.keys.at_hand()
     }
 
-    /// Reads the keys. If that fails, perhaps because a file is being replaced, those read before
-    /// stay in use.
+    /// Reads the keys. If that fails, those read before stay in use.
     pub(super) async fn read(&self) -> Result<Arc<Keys>, AttemptError> {
         let read = self.read_all().await;
-        let mut current = self.lock();
-        match (read, &*current) {
-            (Ok(keys), _) => {
-                let keys = Arc::new(keys);
-                *current = Some(Current { keys: Arc::clone(&keys), read_at: Instant::now() });
-                Ok(keys)
-            }
-            (Err(error), Some(former)) => {
-                tracing::warn!("{error}; the keys read before go on signing");
-                Ok(Arc::clone(&former.keys))
-            }
-            (Err(error), None) => Err(AttemptError::Secret(error.to_string())),
-        }
+        let said = |error: &_| tracing::warn!("{error}; the keys read before go on signing");
+        self.keys.renew(read, said).map_err(|error| AttemptError::Secret(error.to_string()))
     }
 
     /// Writes the three headers.
@@ -93,15 +65,6 @@ impl Signer {
             None => None,
         };
         Keys::new(&secrets, ed25519.as_ref())
-    }
-
-    fn has_files(&self) -> bool {
-        let mut keys = self.settings.secrets.iter().chain(&self.settings.ed25519_key);
-        keys.any(|key| matches!(key, Secret::File(_)))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Current>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

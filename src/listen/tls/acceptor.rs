@@ -1,7 +1,6 @@
 use std::{
-    fs, io,
+    io,
     net::SocketAddr,
-    os::unix::fs::MetadataExt,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -15,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{TlsError, TlsFiles};
 use crate::{
+    endpoint::files::{Stamp, stamps},
     listen::Stream,
     telemetry::{Component, Throttle},
 };
@@ -43,10 +43,6 @@ struct Loaded {
     looked: Instant,
 }
 
-/// What tells one content of a file from the next: inode, length, and time of change in seconds and
-/// nanoseconds. Nothing where there is no file.
-type Stamp = Option<(u64, u64, i64, i64)>;
-
 impl Acceptor {
     pub(in crate::listen) fn new(
         files: TlsFiles,
@@ -54,7 +50,7 @@ impl Acceptor {
         metrics: Arc<Component>,
     ) -> Result<Self, TlsError> {
         let protocols: Vec<_> = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        let stamps = stamps(&files);
+        let stamps = stamps(files.paths());
         let config = load(&files, &protocols)?;
         let loaded = Mutex::new(Loaded { config, stamps, looked: Instant::now() });
         Ok(Self { files, protocols, loaded, metrics, throttle: Throttle::default() })
@@ -96,7 +92,7 @@ impl Acceptor {
             return Arc::clone(&loaded.config);
         }
         loaded.looked = Instant::now();
-        let now = stamps(&self.files);
+        let now = stamps(self.files.paths());
         if now != loaded.stamps {
             let source = self.metrics.name();
             // Noted only when they are good: of two files that are replaced one after the other,
@@ -127,13 +123,6 @@ fn load(files: &TlsFiles, protocols: &[Vec<u8>]) -> Result<Arc<ServerConfig>, Tl
     let mut config = files.load()?;
     config.alpn_protocols = protocols.to_vec();
     Ok(Arc::new(config))
-}
-
-fn stamps(files: &TlsFiles) -> Vec<Stamp> {
-    let stamp = |metadata: fs::Metadata| {
-        (metadata.ino(), metadata.len(), metadata.ctime(), metadata.ctime_nsec())
-    };
-    files.paths().map(|path| fs::metadata(path).ok().map(stamp)).collect()
 }
 
 /// The kind of a failed handshake and what to do about it; nothing when the client just left.

@@ -1,8 +1,4 @@
-use std::{
-    io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{io, sync::Arc};
 
 use base64::{
     Engine,
@@ -11,12 +7,9 @@ use base64::{
 };
 use http::{HeaderMap, header};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::{task::spawn_blocking, time::Instant};
+use tokio::task::spawn_blocking;
 
-use crate::secret::{Secret, same};
-
-/// How old the content of a secret's file may be when a request begins.
-const RECHECK: Duration = Duration::from_secs(5);
+use crate::secret::{Kept, Secret, same};
 
 /// Base64 as it comes, with or without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -45,14 +38,7 @@ pub enum SenderAuth {
 #[derive(Debug)]
 pub(super) struct Guard {
     auth: SenderAuth,
-    current: Mutex<Current>,
-}
-
-/// The secret as it was last read.
-#[derive(Debug, Default)]
-struct Current {
-    secret: Option<Arc<SecretString>>,
-    read_at: Option<Instant>,
+    secret: Kept<SecretString>,
 }
 
 /// The secret cannot be read, and never could be.
@@ -97,7 +83,8 @@ impl SenderAuth {
 
 impl Guard {
     pub(super) fn new(auth: SenderAuth) -> Self {
-        Self { auth, current: Mutex::default() }
+        let secret = Kept::new(auth.secret().is_file());
+        Self { auth, secret }
     }
 
     /// What is asked for.
@@ -114,7 +101,7 @@ impl Guard {
     /// The secret. A file that was last read a while ago is read again; one that cannot be read,
     /// perhaps because it is being replaced, leaves the secret as it was.
     async fn secret(&self) -> Result<Arc<SecretString>, io::Error> {
-        if let Some(known) = self.known() {
+        if let Some(known) = self.secret.at_hand() {
             return Ok(known);
         }
         let secret = self.auth.secret().clone();
@@ -125,41 +112,16 @@ impl Guard {
             read => read,
         });
         let read = read.await.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into()));
-        let mut current = self.lock();
-        match (read, &current.secret) {
-            (Ok(secret), _) => {
-                let secret = Arc::new(secret);
-                *current = Current { secret: Some(secret.clone()), read_at: Some(Instant::now()) };
-                Ok(secret)
-            }
-            (Err(error), Some(known)) => {
-                tracing::warn!("the secret of senders cannot be read: {error}; it stays as it was");
-                Ok(known.clone())
-            }
-            (Err(error), None) => Err(error),
-        }
-    }
-
-    /// The secret, unless the caller is the one to read it, while others go on with the known one.
-    fn known(&self) -> Option<Arc<SecretString>> {
-        let mut current = self.lock();
-        let known = current.secret.clone()?;
-        let is_text = matches!(self.auth.secret(), Secret::Text(_));
-        if is_text || current.read_at.is_some_and(|read_at| read_at.elapsed() < RECHECK) {
-            return Some(known);
-        }
-        current.read_at = Some(Instant::now());
-        None
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Current> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        self.secret.renew(read, |error| {
+            tracing::warn!("the secret of senders cannot be read: {error}; it stays as it was");
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::RECHECK;
 
     fn headers(authorization: &str) -> HeaderMap {
         HeaderMap::from_iter([(header::AUTHORIZATION, authorization.parse().unwrap())])

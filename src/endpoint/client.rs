@@ -1,7 +1,10 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -20,6 +23,7 @@ use tower::Service;
 use super::{
     EndpointError, ProxySettings, SendError, TlsSettings,
     connector::{Connector, OnlyHttp2},
+    error::is_gone,
     files::Files,
 };
 
@@ -47,6 +51,10 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Streams of a new HTTP/2 connection before the server has said how many it allows, so that none
 /// is refused.
 const FIRST_STREAMS: usize = 1;
+
+/// How often a request that a server did not process because it ended the connection is sent on
+/// another one, if nothing else was answered meanwhile.
+const REPEATS: u32 = 2;
 
 /// What a transport is made of.
 #[derive(Clone, Debug)]
@@ -85,7 +93,8 @@ pub enum Http2 {
 ///
 /// Nothing limits the number of HTTP/1.1 connections but the number of calls at once. Over HTTP/2
 /// one connection carries all requests, up to as many at once as the server allows; the others wait
-/// for their turn.
+/// for their turn. Those that a server did not process because it ended the connection go on over
+/// another one, as long as that helps.
 ///
 /// The files of the settings are looked at every few seconds as long as there are calls. When they
 /// have changed, the calls that follow use new connections; those under way end on the old ones.
@@ -108,6 +117,8 @@ pub struct Transport(Arc<Shared>);
 struct Shared {
     settings: TransportSettings,
     clients: RwLock<Arc<Clients>>,
+    /// Answers so far.
+    answered: AtomicU64,
     /// None where the settings name no file.
     files: Option<Files>,
 }
@@ -143,7 +154,7 @@ impl Transport {
         paths.extend(settings.proxy.iter().flat_map(ProxySettings::files));
         let files = (!paths.is_empty()).then(|| Files::new(paths));
         let clients = RwLock::new(Arc::new(Clients::new(&settings)?));
-        Ok(Self(Arc::new(Shared { settings, clients, files })))
+        Ok(Self(Arc::new(Shared { settings, clients, answered: AtomicU64::new(0), files })))
     }
 
     async fn send(self, mut request: Request<Bytes>) -> Result<Response<Bytes>, SendError> {
@@ -151,10 +162,36 @@ impl Transport {
         let limit = request.extensions().get::<AnswerLimit>().map_or(ANSWER_LIMIT, |limit| limit.0);
         // The connection's task may keep the request's parts for longer than the call lasts.
         request.extensions_mut().clear();
-        let answer = self.0.clients().request(request.map(Full::new));
-        let (parts, body) = answer.await.map_err(|e| SendError::of_client(&e))?.into_parts();
+        let (parts, body) = self.answer(request).await?.into_parts();
         let body = collect(body, limit).await.map_err(|e| SendError::of_body(&e))?;
         Ok(Response::from_parts(parts, body))
+    }
+
+    /// The answer, perhaps on a later connection. A server may end one after so many requests, and
+    /// then all that wait for their turn on it fail at once, which says nothing about the server:
+    /// they go on elsewhere, as long as there is progress.
+    async fn answer(&self, mut request: Request<Bytes>) -> Result<Response<Incoming>, SendError> {
+        let mut left = REPEATS;
+        loop {
+            let clients = self.0.clients();
+            let again = clients.connector.speaks_http2().then(|| request.clone());
+            let before = self.0.answered.load(Ordering::Relaxed);
+            let error = match clients.request(request.map(Full::new)).await {
+                Ok(answer) => {
+                    self.0.answered.fetch_add(1, Ordering::Relaxed);
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            let is_stuck = self.0.answered.load(Ordering::Relaxed) == before;
+            match again {
+                Some(again) if is_gone(&error) && (left > 0 || !is_stuck) => {
+                    left = if is_stuck { left - 1 } else { REPEATS };
+                    request = again;
+                }
+                _ => return Err(SendError::of_client(&error)),
+            }
+        }
     }
 
     /// Takes changed files into use, if it is time to look for them.

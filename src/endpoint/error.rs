@@ -123,6 +123,17 @@ pub enum SendError {
     Answer(String),
 }
 
+/// Whether the server did not process the request because it ends the connection, which names the
+/// last stream that it will still answer; only those after it end with this error (RFC 9113
+/// section 6.8), whatever its reason.
+pub(super) fn is_gone(error: &legacy::Error) -> bool {
+    find::<h2::Error>(error).is_some_and(goes_away)
+}
+
+fn goes_away(error: &h2::Error) -> bool {
+    error.is_go_away() && error.is_remote()
+}
+
 impl SendError {
     /// The error of a request whose answer did not begin.
     pub(super) fn of_client(error: &legacy::Error) -> Self {
@@ -171,9 +182,7 @@ impl SendError {
 
     /// The error of an HTTP/2 stream whose answer did not begin.
     fn of_http2(error: &h2::Error) -> Self {
-        // A server that goes away names the last stream that it will still answer; only those
-        // after it end with this error (RFC 9113 section 6.8), whatever its reason.
-        if error.is_go_away() && error.is_remote() {
+        if goes_away(error) {
             return Self::Unprocessed(format!("the server ends the connection ({})", code(error)));
         }
         if error.is_reset() && error.is_remote() {

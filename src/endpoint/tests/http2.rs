@@ -220,6 +220,23 @@ async fn what_comes_after_the_last_stream_of_a_server_that_goes_away_was_not_pro
 }
 
 #[tokio::test]
+async fn a_server_that_only_goes_away_is_tried_on_three_connections() {
+    let server = Server::start(async |mut stream, _| {
+        stream.write_all(b"\0\0\0\x04\0\0\0\0\0").await.unwrap();
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"{\"a\":1}") {
+            seen.push(stream.read_u8().await.unwrap());
+        }
+        stream.write_all(GO_AWAY_AFTER_0).await.unwrap();
+        while stream.read_u8().await.is_ok() {}
+    })
+    .await;
+    let error = ask(&over_http2(), &server).await.unwrap_err();
+    assert!(matches!(&error, SendError::Unprocessed(_)), "{error:?}");
+    assert_eq!(server.connections(), 3);
+}
+
+#[tokio::test]
 async fn what_a_server_that_goes_away_may_have_processed_has_an_unknown_outcome() {
     let error = after_request(GO_AWAY_AFTER_1, true).await;
     assert!(matches!(&error, SendError::Interrupted(_)), "{error:?}");

@@ -11,7 +11,7 @@ use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 use futures_util::future::try_join_all;
 use tokio::{
     task::JoinSet,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +27,9 @@ use crate::{
     source::{Feed, fluent, http_server, opentelemetry, stdin, vector},
     telemetry::{Component, Metrics},
 };
+
+/// How long sources may take to answer their senders when a sink cannot go on.
+const ANSWERING: Duration = Duration::from_secs(1);
 
 /// How a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +92,12 @@ pub async fn run(
     let mut stop = pin!(stop);
     let interrupted = tokio::select! {
         ended = all(&mut sources) => { ended?; false }
-        error = sinks.broken() => return Err(error),
+        error = sinks.broken() => {
+            // Senders that wait are told to keep what they sent, instead of being cut off.
+            stopping.cancel();
+            let _ = timeout(ANSWERING, all(&mut sources)).await;
+            return Err(error);
+        }
         () = &mut stop => true,
     };
     let ended = if interrupted {

@@ -8,6 +8,7 @@ mod endpoint;
 mod explain;
 mod failure;
 mod run;
+mod schema;
 mod status;
 mod table;
 mod validate;
@@ -46,6 +47,7 @@ enum Command {
     Check(check::Args),
     Status(status::Args),
     DeadLetters(dead_letters::Args),
+    Schema(schema::Args),
     Endpoint(endpoint::Args),
     Demo(demo::Args),
 }
@@ -76,6 +78,7 @@ impl Cli {
             Command::Check(args) => check::run(args, &env).await,
             Command::Status(args) => status::run(args, &env).await,
             Command::DeadLetters(args) => dead_letters::run(args, &env).await,
+            Command::Schema(args) => schema::run(&args),
             Command::Endpoint(args) => endpoint::run(args).await.map_err(Failure::of),
             Command::Demo(args) => demo::run(args).await,
         }

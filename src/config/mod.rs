@@ -21,6 +21,12 @@ pub use plan::{ApiPlan, Listen, Plan, SinkPlan, SourceKind, SourcePlan, nearest}
 pub use problem::{ConfigErrors, Place, Problem};
 pub use select::select;
 
+/// The JSON Schema (draft 7) of a configuration file, for editors and validators.
+///
+/// It knows every option, its type and its range, but not what options mean to each other or
+/// outside the file: for that there is [`load`].
+pub const SCHEMA: &str = include_str!("schema.json");
+
 /// Reads and joins the files, and makes a plan of what they say; where they name no proxy, those
 /// that the environment names count. Looks at nothing else: neither the files that they name nor
 /// the network.

@@ -3,6 +3,7 @@ mod signing;
 mod templates;
 mod looking_after;
 mod batch;
+mod schema;
 
 use std::{
     fs,

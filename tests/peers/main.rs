@@ -1,5 +1,5 @@
 //! Tests against real servers and senders, not stand-ins of our own: nginx, the proxy tinyproxy, the
-//! OAuth2 server `oidc-provider` on Node.js, the fluent loggers of Node.js and Python, and
+//! OAuth2 server `oidc-provider` on Node.js, the validator Ajv, the fluent loggers of Node.js and Python, and
 //! OpenTelemetry's exporter.
 //!
 //! `tests/run` installs them and sets `PROFILE_HTTP_PEERS=required`, under which a test whose
@@ -23,6 +23,7 @@ mod limit_req;
 mod opentelemetry;
 mod program;
 mod proxy;
+mod schema;
 mod stack;
 mod tinyproxy;
 mod tokens;

@@ -11,6 +11,7 @@ mod mask;
 mod plan;
 mod problem;
 mod select;
+mod watch;
 mod written;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub use environment::{check_files, check_hosts};
 pub use plan::{ApiPlan, Listen, Plan, SinkPlan, SourceKind, SourcePlan, nearest};
 pub use problem::{ConfigErrors, Place, Problem};
 pub use select::select;
+pub use watch::Watch;
 
 /// Reads and joins the files, and makes a plan of what they say; where they name no proxy, those
 /// that the environment names count. Looks at nothing else: neither the files that they name nor

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 pub use access::{CHANGE_HEADER, CHANGE_VALUE};
 pub use dead_letters::{Dropped, LetterList, LetterView, MAX_PAGE};
 pub use error::Refused;
-pub use router::serve;
+pub use router::{Answers, serve};
 pub use sinks::{GateView, ProblemView, ProfileCounts, SinkStatus, UpdateCounts};
 
 use self::{error::ApiError, rates::Rates};

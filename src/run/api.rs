@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{RunError, sinks::Running};
 use crate::{
     clock::Clock,
     config::ApiPlan,
-    console::{self, Console},
+    console::{self, Answers, Console},
     listen::{self, Listener},
     telemetry::Metrics,
 };
@@ -19,6 +19,12 @@ const CLOSING: Duration = Duration::from_secs(2);
 
 /// An API that answers. Dropping it ends it at once.
 pub(super) struct Api {
+    plan: ApiPlan,
+    metrics: Metrics,
+    clock: Clock,
+    /// Told when the run begins to end.
+    stopping: CancellationToken,
+    answers: watch::Sender<Answers>,
     stop: CancellationToken,
     answering: AbortOnDropHandle<()>,
 }
@@ -39,15 +45,28 @@ pub(super) fn start(
 ) -> Result<Api, RunError> {
     let address = listener.local_addr().map_err(RunError::Address)?;
     tracing::info!(%address, "the API listens");
-    let sinks = sinks.iter().map(Running::watched).collect();
-    let (token, stopping) = (plan.token.clone(), stopping.clone());
-    let console = Console::new(sinks, metrics.clone(), clock.clone(), token, stopping);
+    let (metrics, clock, stopping) = (metrics.clone(), clock.clone(), stopping.clone());
+    let console = console(plan, sinks, &metrics, &clock, &stopping);
+    let (answers, current) = watch::channel(Answers::of(console));
     let stop = CancellationToken::new();
-    let answering = tokio::spawn(console::serve(listener, console, stop.clone()));
-    Ok(Api { stop, answering: AbortOnDropHandle::new(answering) })
+    let answering = tokio::spawn(console::serve(listener, current, stop.clone()));
+    let answering = AbortOnDropHandle::new(answering);
+    Ok(Api { plan: plan.clone(), metrics, clock, stopping, answers, stop, answering })
 }
 
 impl Api {
+    /// Whether it listens where the plan says.
+    pub(super) fn listens_at(&self, plan: &ApiPlan) -> bool {
+        self.plan.address == plan.address
+    }
+
+    /// Answers calls about these sinks from now on, to those whom the plan allows to call.
+    pub(super) fn show(&mut self, plan: &ApiPlan, sinks: &[Running]) {
+        self.plan = plan.clone();
+        let console = console(plan, sinks, &self.metrics, &self.clock, &self.stopping);
+        self.answers.send_modify(|answers| *answers = answers.followed_by(console));
+    }
+
     /// Lets calls that are under way end, and takes no more.
     pub(super) async fn close(self) {
         self.stop.cancel();
@@ -57,4 +76,15 @@ impl Api {
             let _ = answering.await;
         }
     }
+}
+
+fn console(
+    plan: &ApiPlan,
+    sinks: &[Running],
+    metrics: &Metrics,
+    clock: &Clock,
+    stopping: &CancellationToken,
+) -> Console {
+    let sinks = sinks.iter().map(Running::watched).collect();
+    Console::new(sinks, metrics.clone(), clock.clone(), plan.token.clone(), stopping.clone())
 }

@@ -123,6 +123,10 @@ table! {
     tokens: CounterFamily = "profile_http_tokens";
     /// Time of one commit of the store.
     commit: HistogramFamily = "profile_http_store_commit", Unit::Seconds;
+    /// Changed configurations that were taken into use.
+    reloaded: CounterFamily = "config_reloaded";
+    /// Changed configurations that were refused, the former one staying in use.
+    reload_rejected: CounterFamily = "config_reload_rejected";
 }
 
 /// The metrics of one process. The registry is a value: tests read it, nothing is global.
@@ -147,6 +151,16 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &registry)?;
         Ok(text)
+    }
+
+    /// Counts changed configurations that were taken into use.
+    pub fn reloaded(&self) -> Counter {
+        self.families.reloaded.get_or_create_owned(&Vec::new())
+    }
+
+    /// Counts changed configurations that were refused.
+    pub fn reload_rejected(&self) -> Counter {
+        self.families.reload_rejected.get_or_create_owned(&Vec::new())
     }
 
     /// The series of one component. `kind` is `source` or `sink`, `component_type` the `type` of
@@ -295,6 +309,21 @@ impl Component {
         };
         series(former).set(0);
         series(now).set(1);
+    }
+
+    /// Shows no state of the gate in place of this one.
+    pub fn no_gate(&self, (state, reason): (&str, &str)) {
+        self.families.gate.remove(&self.with(&[("state", state), ("reason", reason)]));
+    }
+
+    /// Takes away the gauges of profiles: the component has ended. What was counted stays.
+    pub fn retire(&self) {
+        for state in ["known", "followed", "due", "in_flight", "dead"] {
+            self.families.profiles.remove(&self.with(&[("state", state)]));
+        }
+        self.families.oldest_due.remove(&self.labels);
+        self.families.concurrency_limit.remove(&self.labels);
+        self.families.concurrency_in_flight.remove(&self.labels);
     }
 
     fn counter(&self, family: &CounterFamily, labels: &[(&'static str, &str)]) -> Counter {

@@ -124,8 +124,6 @@ struct Run<'m> {
 
 impl<'m> Run<'m> {
     async fn start(plan: Plan, metrics: &'m Metrics) -> Result<Self, RunError> {
-        // They are there from the start, at 0.
-        let _ = (metrics.reloaded(), metrics.reload_rejected());
         let clock = Clock::system();
         let mut bound = Vec::with_capacity(plan.sources.len());
         for source in &plan.sources {

@@ -35,11 +35,6 @@ impl Answers {
         let console = Arc::new(console);
         Self { router: router(console.clone()), console }
     }
-
-    /// The same about a process that has changed since, but runs as long.
-    pub fn followed_by(&self, console: Console) -> Self {
-        Self::of(Console { started: self.console.started, ..console })
-    }
 }
 
 /// Answers requests until `stop`.

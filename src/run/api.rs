@@ -7,7 +7,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{RunError, sinks::Running};
 use crate::{
-    clock::Clock,
+    clock::{Clock, Micros},
     config::ApiPlan,
     console::{self, Answers, Console},
     listen::{self, Listener},
@@ -20,13 +20,20 @@ const CLOSING: Duration = Duration::from_secs(2);
 /// An API that answers. Dropping it ends it at once.
 pub(super) struct Api {
     plan: ApiPlan,
-    metrics: Metrics,
-    clock: Clock,
-    /// Told when the run begins to end.
-    stopping: CancellationToken,
+    process: Process,
     answers: watch::Sender<Answers>,
     stop: CancellationToken,
     answering: AbortOnDropHandle<()>,
+}
+
+/// What an API says of the process besides its sinks.
+#[derive(Clone)]
+pub(super) struct Process {
+    metrics: Metrics,
+    clock: Clock,
+    started: Micros,
+    /// Told when the run begins to end.
+    pub(super) stopping: CancellationToken,
 }
 
 /// Listens where the plan says. Nothing is answered before [`start`].
@@ -34,24 +41,38 @@ pub(super) async fn bind(plan: &ApiPlan) -> Result<Listener, RunError> {
     listen::bind(plan.address).await.map_err(RunError::Api)
 }
 
-/// Answers calls about these sinks. It goes on while the run ends; `stopping` tells it that.
+/// Answers calls about these sinks. It goes on while the run ends.
 pub(super) fn start(
     listener: Listener,
     plan: &ApiPlan,
     sinks: &[Running],
-    metrics: &Metrics,
-    clock: &Clock,
-    stopping: &CancellationToken,
+    process: &Process,
 ) -> Result<Api, RunError> {
     let address = listener.local_addr().map_err(RunError::Address)?;
     tracing::info!(%address, "the API listens");
-    let (metrics, clock, stopping) = (metrics.clone(), clock.clone(), stopping.clone());
-    let console = console(plan, sinks, &metrics, &clock, &stopping);
-    let (answers, current) = watch::channel(Answers::of(console));
+    let (answers, current) = watch::channel(process.answers(plan, sinks));
     let stop = CancellationToken::new();
     let answering = tokio::spawn(console::serve(listener, current, stop.clone()));
     let answering = AbortOnDropHandle::new(answering);
-    Ok(Api { plan: plan.clone(), metrics, clock, stopping, answers, stop, answering })
+    Ok(Api { plan: plan.clone(), process: process.clone(), answers, stop, answering })
+}
+
+impl Process {
+    /// A process that starts now.
+    pub(super) fn new(metrics: &Metrics, clock: &Clock) -> Self {
+        Self {
+            metrics: metrics.clone(),
+            clock: clock.clone(),
+            started: clock.now(),
+            stopping: CancellationToken::new(),
+        }
+    }
+
+    fn answers(&self, plan: &ApiPlan, sinks: &[Running]) -> Answers {
+        let Self { metrics, clock, started, stopping } = self.clone();
+        let sinks = sinks.iter().map(Running::watched).collect();
+        Answers::of(Console::new(sinks, metrics, clock, started, plan.token.clone(), stopping))
+    }
 }
 
 impl Api {
@@ -63,8 +84,7 @@ impl Api {
     /// Answers calls about these sinks from now on, to those whom the plan allows to call.
     pub(super) fn show(&mut self, plan: &ApiPlan, sinks: &[Running]) {
         self.plan = plan.clone();
-        let console = console(plan, sinks, &self.metrics, &self.clock, &self.stopping);
-        self.answers.send_modify(|answers| *answers = answers.followed_by(console));
+        self.answers.send_replace(self.process.answers(plan, sinks));
     }
 
     /// Lets calls that are under way end, and takes no more.
@@ -76,15 +96,4 @@ impl Api {
             let _ = answering.await;
         }
     }
-}
-
-fn console(
-    plan: &ApiPlan,
-    sinks: &[Running],
-    metrics: &Metrics,
-    clock: &Clock,
-    stopping: &CancellationToken,
-) -> Console {
-    let sinks = sinks.iter().map(Running::watched).collect();
-    Console::new(sinks, metrics.clone(), clock.clone(), plan.token.clone(), stopping.clone())
 }

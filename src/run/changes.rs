@@ -39,22 +39,22 @@ impl Changes {
         };
         let ((old_sources, old_sinks), (new_sources, new_sinks)) = (names(old), names(new));
         let sources =
-            Parts::between(old_sources, new_sources, |name| old.agrees_on_source(new, name));
+            Parts::between(&old_sources, &new_sources, |name| old.agrees_on_source(new, name));
         for source in &old.sources {
             let stays = sources.unchanged.contains(&source.name);
             if matches!(source.kind, SourceKind::Stdin { .. }) && !stays {
                 return Err(NeedsRestart::Stdin(source.name.clone()));
             }
         }
-        let sinks = Parts::between(old_sinks, new_sinks, |name| old.agrees_on_sink(new, name));
+        let sinks = Parts::between(&old_sinks, &new_sinks, |name| old.agrees_on_sink(new, name));
         Ok(Self { sources, sinks, api: !old.agrees_on_api(new) })
     }
 }
 
 impl Parts {
-    fn between(old: Vec<String>, new: Vec<String>, agree: impl Fn(&str) -> bool) -> Self {
+    fn between(old: &[String], new: &[String], agree: impl Fn(&str) -> bool) -> Self {
         let mut parts = Self::default();
-        for name in &new {
+        for name in new {
             let into = match (old.contains(name), agree(name)) {
                 (false, _) => &mut parts.added,
                 (true, false) => &mut parts.changed,
@@ -62,7 +62,7 @@ impl Parts {
             };
             into.push(name.clone());
         }
-        parts.removed = old.into_iter().filter(|name| !new.contains(name)).collect();
+        parts.removed = old.iter().filter(|name| !new.contains(name)).cloned().collect();
         parts
     }
 
@@ -103,5 +103,77 @@ impl fmt::Display for Parts {
             between = "; ";
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Env};
+
+    /// The plan of these options, in flow style.
+    fn plan(data_dir: &str, sources: &str, sinks: &[(&str, &str)]) -> Plan {
+        let sinks: Vec<_> = sinks
+            .iter()
+            .map(|(name, options)| {
+                format!(
+                    "{name}: {{ type: profile_http, inputs: in, http_endpoint: \
+                     'https://a.example/', profile: {{ key: identityMap.id }}, export: {{ \
+                     attributes: [a] }}, {options} }}"
+                )
+            })
+            .collect();
+        let text = format!(
+            "data_dir: {data_dir}\nsources: {{ {sources} }}\nsinks: {{ {} }}\n",
+            sinks.join(", ")
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("run.yaml");
+        std::fs::write(&file, text).unwrap();
+        config::load(&[file], &Env::default()).unwrap_or_else(|errors| panic!("{errors}"))
+    }
+
+    const HTTP: &str = "in: { type: http_server, address: '127.0.0.1:8080' }";
+
+    fn said(old: &Plan, new: &Plan) -> String {
+        match Changes::between(old, new) {
+            Ok(changes) => changes.to_string(),
+            Err(restart) => restart.to_string(),
+        }
+    }
+
+    #[test]
+    fn every_part_is_named_with_what_becomes_of_it() {
+        let old = plan("/d", HTTP, &[("a", ""), ("b", "method: put"), ("c", "")]);
+        let new = plan("/d", HTTP, &[("d", ""), ("b", "method: post"), ("a", "")]);
+        assert_eq!(
+            said(&old, &new),
+            "sinks changed: b; added: d; removed: c; unchanged: a; sources unchanged: in"
+        );
+        assert_eq!(said(&old, &old), "sinks unchanged: a, b, c; sources unchanged: in");
+    }
+
+    #[test]
+    fn the_order_of_options_is_no_change_and_the_order_of_a_list_is_one() {
+        let sink = |options: &str| plan("/d", HTTP, &[("a", options)]);
+        let unchanged = "sinks unchanged: a; sources unchanged: in";
+        let one = sink("method: put, name: x");
+        assert_eq!(said(&one, &sink("name: x, method: put")), unchanged);
+        assert_ne!(said(&one, &sink("name: y, method: put")), unchanged);
+        let headers = |headers: &str| sink(&format!("custom_headers: '{headers}'"));
+        assert_ne!(said(&headers("a:1,b:2"), &headers("b:2,a:1")), unchanged);
+    }
+
+    #[test]
+    fn data_dir_and_standard_input_need_a_restart() {
+        let sinks = [("a", "")];
+        let http = plan("/d", HTTP, &sinks);
+        let pipe = plan("/d", "in: { type: stdin }", &sinks);
+        let short = plan("/d", "in: { type: stdin, max_line_bytes: 5000 }", &sinks);
+        assert_eq!(said(&http, &plan("/e", HTTP, &sinks)), "data_dir has changed from /d to /e");
+        for new in [&http, &short] {
+            assert!(said(&pipe, new).starts_with("source in reads standard input"));
+        }
+        assert_eq!(said(&http, &pipe), "sinks unchanged: a; sources changed: in");
     }
 }

@@ -5,11 +5,10 @@ use std::{
 
 use futures_util::future::{select_all, try_join_all};
 use tokio::time::{Instant, sleep_until, timeout_at};
-use tokio_util::sync::CancellationToken;
 
 use super::{
     Ended, Limits, Router, RunError,
-    api::{self, Api},
+    api::{self, Api, Process},
     router::Door,
     sinks::{Running, start},
 };
@@ -22,7 +21,7 @@ use crate::{clock::Clock, config::Plan, dispatch::Phase, telemetry::Metrics};
 pub struct Sinks {
     pub(super) running: Vec<Running>,
     pub(super) api: Option<Api>,
-    pub(super) stopping: CancellationToken,
+    pub(super) process: Process,
 }
 
 impl Sinks {
@@ -33,11 +32,11 @@ impl Sinks {
             None => None,
         };
         let running = start(plan, metrics, clock)?;
-        let stopping = CancellationToken::new();
+        let process = Process::new(metrics, clock);
         let api = api_listener
-            .map(|(listener, api)| api::start(listener, api, &running, metrics, clock, &stopping))
+            .map(|(listener, api)| api::start(listener, api, &running, &process))
             .transpose()?;
-        Ok(Self { running, api, stopping })
+        Ok(Self { running, api, process })
     }
 
     /// Takes records for all of the sinks.
@@ -97,7 +96,7 @@ impl Sinks {
 
     /// Tells callers of the API that the end has begun.
     pub(super) fn announce_stop(&self) {
-        self.stopping.cancel();
+        self.process.stopping.cancel();
     }
 
     /// Lets what is in flight end, for at most `limit`. Gives the number of profiles that still

@@ -222,9 +222,7 @@ impl Run<'_> {
             former.close().await;
         }
         if let (Some(plan), Some(listener)) = (&new.api, listener) {
-            let (running, stopping) = (&sinks.running, &sinks.stopping);
-            let api = api::start(listener, plan, running, self.metrics, &self.clock, stopping)?;
-            sinks.api = Some(api);
+            sinks.api = Some(api::start(listener, plan, &sinks.running, &sinks.process)?);
         }
         Ok(())
     }

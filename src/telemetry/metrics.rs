@@ -40,6 +40,13 @@ impl<M: Default> Fresh for Family<Labels, M> {
     }
 }
 
+/// What concerns the process as a whole has no labels.
+impl Fresh for Counter {
+    fn fresh() -> Self {
+        Self::default()
+    }
+}
+
 impl Fresh for HistogramFamily {
     fn fresh() -> Self {
         Self::new_with_constructor(Buckets)
@@ -54,7 +61,7 @@ impl MetricConstructor<Histogram> for Buckets {
 
 macro_rules! table {
     ($( $(#[doc = $help:literal])+ $field:ident : $family:ty = $name:literal $(, $unit:expr)? ; )+) => {
-        /// The families of all components.
+        /// The families of all components, and what has no component.
         #[derive(Clone, Debug)]
         struct Families { $( $(#[doc = $help])+ $field: $family, )+ }
 
@@ -124,9 +131,9 @@ table! {
     /// Time of one commit of the store.
     commit: HistogramFamily = "profile_http_store_commit", Unit::Seconds;
     /// Changed configurations that were taken into use.
-    reloaded: CounterFamily = "config_reloaded";
+    reloaded: Counter = "config_reloaded";
     /// Changed configurations that were refused, the former one staying in use.
-    reload_rejected: CounterFamily = "config_reload_rejected";
+    reload_rejected: Counter = "config_reload_rejected";
 }
 
 /// The metrics of one process. The registry is a value: tests read it, nothing is global.
@@ -155,12 +162,12 @@ impl Metrics {
 
     /// Counts changed configurations that were taken into use.
     pub fn reloaded(&self) -> Counter {
-        self.families.reloaded.get_or_create_owned(&Vec::new())
+        self.families.reloaded.clone()
     }
 
     /// Counts changed configurations that were refused.
     pub fn reload_rejected(&self) -> Counter {
-        self.families.reload_rejected.get_or_create_owned(&Vec::new())
+        self.families.reload_rejected.clone()
     }
 
     /// The series of one component. `kind` is `source` or `sink`, `component_type` the `type` of

@@ -74,7 +74,9 @@ fn write(node: &Node, bytes: &mut Vec<u8>) {
         Value::List(items) => {
             bytes.push(5);
             write_length(items.len(), bytes);
-            items.iter().for_each(|item| write(item, bytes));
+            for item in items {
+                write(item, bytes);
+            }
         }
         Value::Map(entries) => {
             bytes.push(6);

@@ -1,32 +1,36 @@
 //! Wires sources to sinks, runs them, and brings them to an end.
 
 mod api;
+mod changes;
 mod error;
 mod gauges;
 mod group;
+mod reload;
+mod router;
 mod sinks;
+mod sources;
 
-use std::{future::Future, pin::pin, sync::Arc, time::Duration};
-
-use futures_util::future::try_join_all;
-use tokio::{
-    task::JoinSet,
-    time::{Instant, timeout, timeout_at},
+use std::{
+    convert::Infallible,
+    future::{Future, pending},
+    pin::pin,
+    time::Duration,
 };
-use tokio_util::sync::CancellationToken;
+
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout_at},
+};
 
 pub use error::RunError;
 pub use group::Sinks;
+pub use router::Router;
 
-use crate::{
-    clock::Clock,
-    config::{Plan, SourceKind, SourcePlan},
-    listen::{self, ListenError, Listener},
-    record::{Ack, Batch, Intake, Unavailable},
-    sink::Sink,
-    source::{Feed, fluent, http_server, opentelemetry, stdin, vector},
-    telemetry::{Component, Metrics},
+use self::{
+    reload::Reloaded,
+    sources::{Bound, Source},
 };
+use crate::{clock::Clock, config::Plan, telemetry::Metrics};
 
 /// How long sources may take to answer their senders when a sink cannot go on.
 const ANSWERING: Duration = Duration::from_secs(1);
@@ -61,138 +65,87 @@ pub enum Ended {
 ///
 /// Nothing is started before all of it can be: stores are opened and addresses bound first. What
 /// happens is counted in `metrics`, which may be read meanwhile.
+///
+/// Each plan that comes from `plans` takes the place of the former one, as far as they differ; one
+/// that cannot is refused in the log, and the former one goes on. Their files should have been
+/// [checked](crate::config::check_files).
 pub async fn run(
-    mut plan: Plan,
+    plan: Plan,
     limits: Limits,
     metrics: &Metrics,
     stop: impl Future<Output = ()>,
+    mut plans: mpsc::Receiver<Plan>,
 ) -> Result<Ended, RunError> {
-    let clock = Clock::system();
-    let mut bound = Vec::with_capacity(plan.sources.len());
-    for source in std::mem::take(&mut plan.sources) {
-        let metrics = metrics.component(&source.name, "source", source.kind.name());
-        let listener = listen(&source, &metrics).await?;
-        bound.push((source, metrics, listener));
-    }
-    let mut sinks = Sinks::start(&plan, metrics, &clock).await?;
-
-    let stopping = CancellationToken::new();
-    let mut sources = JoinSet::new();
-    for (source, metrics, listener) in bound {
-        let intake = sinks.intake_of(&source.name);
-        let name = source.name.as_str().into();
-        if let Some(listener) = &listener {
-            let address = listener.local_addr().map_err(RunError::Address)?;
-            tracing::info!(source = source.name, %address, "listening");
-        }
-        let feed = Feed { name, intake, clock: clock.clone(), metrics };
-        sources.spawn(serve(source, listener, feed, stopping.clone()));
-    }
-
+    let mut run = Run::start(plan, metrics).await?;
     let mut stop = pin!(stop);
-    let interrupted = tokio::select! {
-        ended = all(&mut sources) => { ended?; false }
-        error = sinks.broken() => {
-            // Senders that wait are told to keep what they sent, instead of being cut off.
-            stopping.cancel();
-            let _ = timeout(ANSWERING, all(&mut sources)).await;
-            return Err(error);
+    let interrupted = loop {
+        let reloaded = tokio::select! {
+            ended = sources::ended(&mut run.sources) => { ended?; break false }
+            error = run.sinks.broken() => Err(error),
+            () = &mut stop => break true,
+            Some(new) = plans.recv() => run.reload(new, limits.shutdown, stop.as_mut()).await,
+        };
+        match reloaded {
+            Ok(Reloaded::Stopped) => break true,
+            Ok(Reloaded::Done | Reloaded::Refused) => {}
+            Err(error) => {
+                run.turn_away().await;
+                return Err(error);
+            }
         }
-        () = &mut stop => true,
     };
+    let Run { mut sources, mut sinks, .. } = run;
     let ended = if interrupted {
         tracing::info!("stopping: nothing more is taken, what is in flight ends");
         let deadline = Instant::now() + limits.shutdown;
         sinks.announce_stop();
-        stopping.cancel();
-        let _ = timeout_at(deadline, all(&mut sources)).await;
+        sources::stop(&mut sources);
+        let _ = timeout_at(deadline, sources::ended(&mut sources)).await;
+        drop(sources);
         Ended::Stopped { waiting: sinks.stop_by(deadline).await }
     } else {
-        sinks.drain(limits, stop).await?
+        tokio::select! {
+            ended = sinks.drain(limits, stop) => ended?,
+            never = refuse(plans, metrics) => match never {},
+        }
     };
     sinks.close().await?;
     Ok(ended)
 }
 
-/// Binds the address of a source that has one.
-async fn listen(
-    source: &SourcePlan,
-    metrics: &Arc<Component>,
-) -> Result<Option<Listener>, RunError> {
-    let (at, protocols) = match &source.kind {
-        SourceKind::Stdin { .. } => return Ok(None),
-        SourceKind::HttpServer { listen, .. } => (listen, http_server::PROTOCOLS),
-        // The forward protocol has no name there.
-        SourceKind::Fluent { listen, .. } => (listen, &[][..]),
-        SourceKind::Vector { listen, .. } => (listen, vector::PROTOCOLS),
-        SourceKind::OpenTelemetry { listen, .. } => (listen, opentelemetry::PROTOCOLS),
-    };
-    let listener = async {
-        let listener = listen::bind(at.address).await?;
-        Ok(match at.tls.clone() {
-            Some(files) => listener.with_tls(files, protocols, metrics.clone())?,
-            None => listener,
-        })
-    };
-    listener
-        .await
-        .map(Some)
-        .map_err(|error: ListenError| RunError::Listen { name: source.name.clone(), error })
+/// What runs, and by which plan.
+struct Run<'m> {
+    plan: Plan,
+    sources: Vec<Source>,
+    sinks: Sinks,
+    metrics: &'m Metrics,
+    clock: Clock,
 }
 
-async fn serve(
-    source: SourcePlan,
-    listener: Option<Listener>,
-    feed: Feed<Router>,
-    stop: CancellationToken,
-) -> Result<(), RunError> {
-    match (source.kind, listener) {
-        (SourceKind::Stdin { max_line_bytes }, _) => stdin::run(feed, max_line_bytes, stop).await?,
-        (SourceKind::HttpServer { settings, .. }, Some(listener)) => {
-            http_server::serve(listener, feed, settings, stop).await;
+impl<'m> Run<'m> {
+    async fn start(plan: Plan, metrics: &'m Metrics) -> Result<Self, RunError> {
+        let clock = Clock::system();
+        let mut bound = Vec::with_capacity(plan.sources.len());
+        for source in &plan.sources {
+            bound.push(Bound::new(source, None, metrics).await?);
         }
-        (SourceKind::Fluent { settings, .. }, Some(listener)) => {
-            fluent::serve(listener, feed, settings, stop).await;
-        }
-        (SourceKind::Vector { max_message_bytes, .. }, Some(listener)) => {
-            vector::serve(listener, feed, max_message_bytes, stop).await;
-        }
-        (SourceKind::OpenTelemetry { profile_from, max_body_bytes, .. }, Some(listener)) => {
-            opentelemetry::serve(listener, feed, profile_from, max_body_bytes, stop).await;
-        }
-        // Each of these has been bound.
-        (_, None) => {}
-    }
-    Ok(())
-}
-
-/// Waits until all tasks have ended, or one has failed.
-async fn all(tasks: &mut JoinSet<Result<(), RunError>>) -> Result<(), RunError> {
-    while let Some(ended) = tasks.join_next().await {
-        ended.map_err(|error| RunError::Panicked(error.to_string()))??;
-    }
-    Ok(())
-}
-
-/// Hands records to the sinks that take them.
-#[derive(Clone)]
-pub struct Router(Arc<[Sink]>);
-
-impl Router {
-    fn new(sinks: impl Iterator<Item = Sink>) -> Self {
-        Self(sinks.collect())
+        let sinks = Sinks::start(&plan, metrics, &clock).await?;
+        let start = |source: Bound| {
+            let router = sinks.intake_of(source.name());
+            source.start(router, &clock)
+        };
+        let sources = bound.into_iter().map(start).collect::<Result<_, _>>()?;
+        Ok(Self { plan, sources, sinks, metrics, clock })
     }
 }
 
-impl Intake for Router {
-    async fn take(&self, batch: Batch) -> Result<Ack, Unavailable> {
-        let acks = try_join_all(self.0.iter().map(|sink| sink.take(&batch))).await?;
-        let received = batch.records.len() as u64;
-        let mut sum = acks.into_iter().fold(Ack::default(), |mut sum, ack| {
-            sum += ack;
-            sum
-        });
-        sum.received = received;
-        Ok(sum)
+/// Refuses plans while the run comes to its end.
+async fn refuse(mut plans: mpsc::Receiver<Plan>, metrics: &Metrics) -> Infallible {
+    while plans.recv().await.is_some() {
+        metrics.reload_rejected().inc();
+        tracing::error!(
+            "not reloaded: every source has ended, and the run ends when nothing is due"
+        );
     }
+    pending().await
 }

@@ -7,6 +7,7 @@ mod demo;
 mod endpoint;
 mod explain;
 mod failure;
+mod reload;
 mod run;
 mod schema;
 mod status;
@@ -100,9 +101,14 @@ impl ConfigArgs {
         !self.files.is_empty()
     }
 
+    /// The files of the configuration.
+    pub(crate) fn files(&self, env: &Env) -> Result<Vec<PathBuf>, ConfigErrors> {
+        config::select(&self.files, env)
+    }
+
     /// The plan of the configuration.
     pub(crate) fn load(&self, env: &Env) -> Result<Plan, ConfigErrors> {
-        config::load(&config::select(&self.files, env)?, env)
+        config::load(&self.files(env)?, env)
     }
 }
 

@@ -1,27 +1,43 @@
 use std::{future::Future, io, time::Duration};
 
 use profile_http::{
-    config::{self, Env},
+    config,
+    config::Env,
     run::{Ended, Limits, run as run_plan},
     telemetry::Metrics,
 };
-use prometheus_client::registry::Registry;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
+use tokio_util::task::AbortOnDropHandle;
 
-use super::{ConfigArgs, Failure, warn};
+use super::{ConfigArgs, Failure, check, reload::Reloading, warn};
 
 /// Run the sources and sinks of a configuration
 ///
 /// Ctrl-C or SIGTERM ends it: nothing more is taken, what is in flight ends, and what still waits
 /// stays in the store. A second signal ends it at once. When every source has ended, it goes on
 /// until nothing is due.
+///
+/// SIGHUP has it read its configuration again and take into use what has changed there; a
+/// configuration that cannot be used is reported, and the former one stays in use.
 #[derive(clap::Args)]
 #[command(mut_arg("files", |files| files.num_args(1..)))]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigArgs,
 
-    /// How long what is in flight may take after a signal
+    /// Read the configuration again when its files change, too, not only on SIGHUP
+    #[arg(short, long)]
+    watch_config: bool,
+
+    /// Do not start unless the endpoint of every sink can be reached and grants a token (see
+    /// `check`)
+    #[arg(long)]
+    require_healthy: bool,
+
+    /// How long what is in flight may take after a signal, and in a sink that changes
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     shutdown_limit_secs: u64,
 
@@ -31,15 +47,24 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, env: &Env) -> Result<(), Failure> {
+    let metrics = Metrics::default();
+    // First of all, since a SIGHUP that nobody expects ends the process.
+    let reloading = Reloading::new(args.config.files(env)?, env, args.watch_config, &metrics)
+        .map_err(|error| Failure::other("cannot wait for signals", &error))?;
     let plan = args.config.load(env)?;
     warn(&config::check_files(&plan)?);
     warn(&plan.warnings);
+    if args.require_healthy {
+        check::require_healthy(&plan).await?;
+    }
     let stop = stop_signal().map_err(|error| Failure::other("cannot wait for signals", &error))?;
     let limits = Limits {
         shutdown: Duration::from_secs(args.shutdown_limit_secs),
         drain: args.drain_limit_secs.map(Duration::from_secs),
     };
-    let ended = run_plan(plan, limits, &Metrics::new(&mut Registry::default()), stop).await;
+    let (sender, plans) = mpsc::channel(1);
+    let _reloading = AbortOnDropHandle::new(tokio::spawn(reloading.hand_on(sender)));
+    let ended = run_plan(plan, limits, &metrics, stop, plans).await;
     match ended.map_err(Failure::of)? {
         Ended::Drained => tracing::info!("nothing is due any more"),
         Ended::Stopped { waiting: 0 } => tracing::info!("stopped; nothing waits for delivery"),

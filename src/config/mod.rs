@@ -11,6 +11,7 @@ mod mask;
 mod plan;
 mod problem;
 mod select;
+mod watch;
 mod written;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub use environment::{check_files, check_hosts};
 pub use plan::{ApiPlan, Listen, Plan, SinkPlan, SourceKind, SourcePlan, nearest};
 pub use problem::{ConfigErrors, Place, Problem};
 pub use select::select;
+pub use watch::Watch;
 
 /// The JSON Schema (draft 7) of a configuration file, for editors and validators.
 ///

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 pub use access::{CHANGE_HEADER, CHANGE_VALUE};
 pub use dead_letters::{Dropped, LetterList, LetterView, MAX_PAGE};
 pub use error::Refused;
-pub use router::serve;
+pub use router::{Answers, serve};
 pub use sinks::{GateView, ProblemView, ProfileCounts, SinkStatus, UpdateCounts};
 
 use self::{error::ApiError, rates::Rates};
@@ -65,16 +65,16 @@ pub struct Watched {
 }
 
 impl Console {
-    /// A process with these sinks. Callers have to show `token` if there is one. From when
-    /// `stopping` is told on, the process is not ready.
+    /// A process that runs since `started` and has these sinks now. Callers have to show `token` if
+    /// there is one. From when `stopping` is told on, the process is not ready.
     pub fn new(
         sinks: Vec<Watched>,
         metrics: Metrics,
         clock: Clock,
+        started: Micros,
         token: Option<Secret>,
         stopping: CancellationToken,
     ) -> Self {
-        let started = clock.now();
         let rates = Rates::new(sinks.iter().map(|sink| sink.metrics.clone()).collect());
         Self { sinks, rates, metrics, clock, token, started, stopping }
     }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -21,20 +22,44 @@ use crate::listen::{self, Listener};
 /// How long a connection may be idle.
 const IDLE: Duration = Duration::from_mins(2);
 
+/// What requests are answered from, in the place of which another may come while they are.
+#[derive(Clone)]
+pub struct Answers {
+    console: Arc<Console>,
+    router: Router,
+}
+
+impl Answers {
+    /// Answers about the process as this console sees it.
+    pub fn of(console: Console) -> Self {
+        let console = Arc::new(console);
+        Self { router: router(console.clone()), console }
+    }
+}
+
 /// Answers requests until `stop`.
-pub async fn serve(listener: Listener, console: Console, stop: CancellationToken) {
-    let console = Arc::new(console);
-    let router = router(console.clone());
-    let answering = {
-        let console = console.clone();
-        listen::serve(listener, Some(IDLE), stop, move |request| {
-            let (console, router) = (console.clone(), router.clone());
-            async move { Ok(whole(answer(&console, router, request).await).await) }
-        })
+pub async fn serve(
+    listener: Listener,
+    mut answers: watch::Receiver<Answers>,
+    stop: CancellationToken,
+) {
+    let current = answers.clone();
+    let answering = listen::serve(listener, Some(IDLE), stop, move |request| {
+        let Answers { console, router } = current.borrow().clone();
+        async move { Ok(whole(answer(&console, router, request).await).await) }
+    });
+    let rates = async {
+        loop {
+            let Answers { console, .. } = answers.borrow_and_update().clone();
+            tokio::select! {
+                () = console.rates.keep() => {}
+                Ok(()) = answers.changed() => {}
+            }
+        }
     };
     tokio::select! {
         () = answering => {}
-        () = console.rates.keep() => {}
+        () = rates => {}
     }
 }
 

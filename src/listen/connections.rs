@@ -1,4 +1,4 @@
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, os::fd::AsFd, sync::Arc, time::Duration};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
@@ -62,6 +62,13 @@ impl Listener {
     ) -> Result<Self, TlsError> {
         self.tls = Some(Arc::new(Acceptor::new(files, protocols, metrics)?));
         Ok(self)
+    }
+
+    /// The same address once more, without TLS, for another to go on where this one ends:
+    /// connections that arrive wait for whichever is served.
+    pub fn spare(&self) -> io::Result<Self> {
+        let socket = self.tcp.as_fd().try_clone_to_owned()?;
+        Ok(Self { tcp: TcpListener::from_std(socket.into())?, tls: None })
     }
 
     /// The address, with the port that the system chose.

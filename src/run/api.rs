@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{RunError, sinks::Running};
 use crate::{
-    clock::Clock,
+    clock::{Clock, Micros},
     config::ApiPlan,
-    console::{self, Console},
+    console::{self, Answers, Console},
     listen::{self, Listener},
     telemetry::Metrics,
 };
@@ -19,8 +19,21 @@ const CLOSING: Duration = Duration::from_secs(2);
 
 /// An API that answers. Dropping it ends it at once.
 pub(super) struct Api {
+    plan: ApiPlan,
+    process: Process,
+    answers: watch::Sender<Answers>,
     stop: CancellationToken,
     answering: AbortOnDropHandle<()>,
+}
+
+/// What an API says of the process besides its sinks.
+#[derive(Clone)]
+pub(super) struct Process {
+    metrics: Metrics,
+    clock: Clock,
+    started: Micros,
+    /// Told when the run begins to end.
+    pub(super) stopping: CancellationToken,
 }
 
 /// Listens where the plan says. Nothing is answered before [`start`].
@@ -28,26 +41,52 @@ pub(super) async fn bind(plan: &ApiPlan) -> Result<Listener, RunError> {
     listen::bind(plan.address).await.map_err(RunError::Api)
 }
 
-/// Answers calls about these sinks. It goes on while the run ends; `stopping` tells it that.
+/// Answers calls about these sinks. It goes on while the run ends.
 pub(super) fn start(
     listener: Listener,
     plan: &ApiPlan,
     sinks: &[Running],
-    metrics: &Metrics,
-    clock: &Clock,
-    stopping: &CancellationToken,
+    process: &Process,
 ) -> Result<Api, RunError> {
     let address = listener.local_addr().map_err(RunError::Address)?;
     tracing::info!(%address, "the API listens");
-    let sinks = sinks.iter().map(Running::watched).collect();
-    let (token, stopping) = (plan.token.clone(), stopping.clone());
-    let console = Console::new(sinks, metrics.clone(), clock.clone(), token, stopping);
+    let (answers, current) = watch::channel(process.answers(plan, sinks));
     let stop = CancellationToken::new();
-    let answering = tokio::spawn(console::serve(listener, console, stop.clone()));
-    Ok(Api { stop, answering: AbortOnDropHandle::new(answering) })
+    let answering = tokio::spawn(console::serve(listener, current, stop.clone()));
+    let answering = AbortOnDropHandle::new(answering);
+    Ok(Api { plan: plan.clone(), process: process.clone(), answers, stop, answering })
+}
+
+impl Process {
+    /// A process that starts now.
+    pub(super) fn new(metrics: &Metrics, clock: &Clock) -> Self {
+        Self {
+            metrics: metrics.clone(),
+            clock: clock.clone(),
+            started: clock.now(),
+            stopping: CancellationToken::new(),
+        }
+    }
+
+    fn answers(&self, plan: &ApiPlan, sinks: &[Running]) -> Answers {
+        let Self { metrics, clock, started, stopping } = self.clone();
+        let sinks = sinks.iter().map(Running::watched).collect();
+        Answers::of(Console::new(sinks, metrics, clock, started, plan.token.clone(), stopping))
+    }
 }
 
 impl Api {
+    /// Whether it listens where the plan says.
+    pub(super) fn listens_at(&self, plan: &ApiPlan) -> bool {
+        self.plan.address == plan.address
+    }
+
+    /// Answers calls about these sinks from now on, to those whom the plan allows to call.
+    pub(super) fn show(&mut self, plan: &ApiPlan, sinks: &[Running]) {
+        self.plan = plan.clone();
+        self.answers.send_replace(self.process.answers(plan, sinks));
+    }
+
     /// Lets calls that are under way end, and takes no more.
     pub(super) async fn close(self) {
         self.stop.cancel();

@@ -1,12 +1,15 @@
-use std::{future::Future, time::Duration};
+use std::{
+    future::{Future, pending},
+    time::Duration,
+};
 
 use futures_util::future::{select_all, try_join_all};
 use tokio::time::{Instant, sleep_until, timeout_at};
-use tokio_util::sync::CancellationToken;
 
 use super::{
     Ended, Limits, Router, RunError,
-    api::{self, Api},
+    api::{self, Api, Process},
+    router::Door,
     sinks::{Running, start},
 };
 use crate::{clock::Clock, config::Plan, dispatch::Phase, telemetry::Metrics};
@@ -16,9 +19,9 @@ use crate::{clock::Clock, config::Plan, dispatch::Phase, telemetry::Metrics};
 ///
 /// It must be [closed](Self::close) in the end; dropping it leaves what is in flight to its fate.
 pub struct Sinks {
-    running: Vec<Running>,
-    api: Option<Api>,
-    stopping: CancellationToken,
+    pub(super) running: Vec<Running>,
+    pub(super) api: Option<Api>,
+    pub(super) process: Process,
 }
 
 impl Sinks {
@@ -29,27 +32,31 @@ impl Sinks {
             None => None,
         };
         let running = start(plan, metrics, clock)?;
-        let stopping = CancellationToken::new();
+        let process = Process::new(metrics, clock);
         let api = api_listener
-            .map(|(listener, api)| api::start(listener, api, &running, metrics, clock, &stopping))
+            .map(|(listener, api)| api::start(listener, api, &running, &process))
             .transpose()?;
-        Ok(Self { running, api, stopping })
+        Ok(Self { running, api, process })
     }
 
     /// Takes records for all of the sinks.
     pub fn intake(&self) -> Router {
-        Router::new(self.running.iter().map(Running::sink))
+        Router::new(self.running.iter().map(Running::door))
     }
 
     /// Takes the records of a source for the sinks that name it.
     pub(super) fn intake_of(&self, source: &str) -> Router {
-        Router::new(self.running.iter().filter_map(|sink| sink.takes_from(source)))
+        Router::new(self.doors_of(source))
+    }
+
+    /// Where the records of a source go in.
+    pub(super) fn doors_of(&self, source: &str) -> impl Iterator<Item = Door> {
+        self.running.iter().filter_map(move |sink| sink.takes_from(source))
     }
 
     /// Waits until a sink cannot go on, which is never while all is well.
     pub async fn broken(&mut self) -> RunError {
-        let broken = self.running.iter_mut().map(|sink| Box::pin(sink.broken()));
-        select_all(broken).await.0
+        broken(&mut self.running).await
     }
 
     /// Delivers what is due and ends, earlier if it is told to stop or the time for it is over.
@@ -69,7 +76,7 @@ impl Sinks {
         let late = async {
             match deadline {
                 Some(deadline) => sleep_until(deadline).await,
-                None => std::future::pending().await,
+                None => pending().await,
             }
         };
         let stopped = tokio::select! {
@@ -89,7 +96,7 @@ impl Sinks {
 
     /// Tells callers of the API that the end has begun.
     pub(super) fn announce_stop(&self) {
-        self.stopping.cancel();
+        self.process.stopping.cancel();
     }
 
     /// Lets what is in flight end, for at most `limit`. Gives the number of profiles that still
@@ -120,7 +127,7 @@ impl Sinks {
 
     /// Waits until every dispatcher has ended.
     async fn all_ended(&mut self) -> Result<(), RunError> {
-        try_join_all(self.running.iter_mut().map(Running::ended)).await.map(drop)
+        ended(&mut self.running).await
     }
 
     fn order(&self, phase: Phase) {
@@ -132,4 +139,17 @@ impl Sinks {
     fn waiting(&self) -> u64 {
         self.running.iter().map(Running::waiting).sum()
     }
+}
+
+/// Waits until the dispatchers of these sinks have ended.
+pub(super) async fn ended(sinks: &mut [Running]) -> Result<(), RunError> {
+    try_join_all(sinks.iter_mut().map(Running::ended)).await.map(drop)
+}
+
+/// Waits until one of these sinks cannot go on, which is never while all is well.
+pub(super) async fn broken(sinks: &mut [Running]) -> RunError {
+    if sinks.is_empty() {
+        return pending().await;
+    }
+    select_all(sinks.iter_mut().map(|sink| Box::pin(sink.broken()))).await.0
 }

@@ -40,6 +40,13 @@ impl<M: Default> Fresh for Family<Labels, M> {
     }
 }
 
+/// What concerns the process as a whole has no labels.
+impl Fresh for Counter {
+    fn fresh() -> Self {
+        Self::default()
+    }
+}
+
 impl Fresh for HistogramFamily {
     fn fresh() -> Self {
         Self::new_with_constructor(Buckets)
@@ -54,7 +61,7 @@ impl MetricConstructor<Histogram> for Buckets {
 
 macro_rules! table {
     ($( $(#[doc = $help:literal])+ $field:ident : $family:ty = $name:literal $(, $unit:expr)? ; )+) => {
-        /// The families of all components.
+        /// The families of all components, and what has no component.
         #[derive(Clone, Debug)]
         struct Families { $( $(#[doc = $help])+ $field: $family, )+ }
 
@@ -123,6 +130,10 @@ table! {
     tokens: CounterFamily = "profile_http_tokens";
     /// Time of one commit of the store.
     commit: HistogramFamily = "profile_http_store_commit", Unit::Seconds;
+    /// Changed configurations that were taken into use.
+    reloaded: Counter = "config_reloaded";
+    /// Changed configurations that were refused, the former one staying in use.
+    reload_rejected: Counter = "config_reload_rejected";
 }
 
 /// The metrics of one process. The registry is a value: tests read it, nothing is global.
@@ -147,6 +158,16 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &registry)?;
         Ok(text)
+    }
+
+    /// Counts changed configurations that were taken into use.
+    pub fn reloaded(&self) -> Counter {
+        self.families.reloaded.clone()
+    }
+
+    /// Counts changed configurations that were refused.
+    pub fn reload_rejected(&self) -> Counter {
+        self.families.reload_rejected.clone()
     }
 
     /// The series of one component. `kind` is `source` or `sink`, `component_type` the `type` of
@@ -295,6 +316,21 @@ impl Component {
         };
         series(former).set(0);
         series(now).set(1);
+    }
+
+    /// Shows no state of the gate in place of this one.
+    pub fn no_gate(&self, (state, reason): (&str, &str)) {
+        self.families.gate.remove(&self.with(&[("state", state), ("reason", reason)]));
+    }
+
+    /// Takes away the gauges of profiles: the component has ended. What was counted stays.
+    pub fn retire(&self) {
+        for state in ["known", "followed", "due", "in_flight", "dead"] {
+            self.families.profiles.remove(&self.with(&[("state", state)]));
+        }
+        self.families.oldest_due.remove(&self.labels);
+        self.families.concurrency_limit.remove(&self.labels);
+        self.families.concurrency_in_flight.remove(&self.labels);
     }
 
     fn counter(&self, family: &CounterFamily, labels: &[(&'static str, &str)]) -> Counter {

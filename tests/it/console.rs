@@ -85,22 +85,32 @@ impl Looked {
 
     /// The status and body of the answer to a request with exactly these headers.
     pub(crate) fn call(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.api).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(stream, "{method} {path} HTTP/1.1\r\nconnection: close\r\n").unwrap();
-        for (name, value) in headers {
-            write!(stream, "{name}: {value}\r\n").unwrap();
-        }
-        stream.write_all(b"\r\n").unwrap();
-        let mut answer = BufReader::new(stream);
-        let mut line = String::new();
-        answer.read_line(&mut line).unwrap();
-        let status = line.split(' ').nth(1).unwrap().parse().unwrap();
-        let mut rest = String::new();
-        answer.read_to_string(&mut rest).unwrap();
-        let (_, body) = rest.split_once("\r\n\r\n").unwrap();
-        (status, body.to_owned())
+        call(self.api, method, path, headers)
     }
+}
+
+/// The status and body of the answer to a request with exactly these headers.
+pub(crate) fn call(
+    api: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> (u16, String) {
+    let mut stream = TcpStream::connect(api).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\nconnection: close\r\n").unwrap();
+    for (name, value) in headers {
+        write!(stream, "{name}: {value}\r\n").unwrap();
+    }
+    stream.write_all(b"\r\n").unwrap();
+    let mut answer = BufReader::new(stream);
+    let mut line = String::new();
+    answer.read_line(&mut line).unwrap();
+    let status = line.split(' ').nth(1).unwrap().parse().unwrap();
+    let mut rest = String::new();
+    answer.read_to_string(&mut rest).unwrap();
+    let (_, body) = rest.split_once("\r\n\r\n").unwrap();
+    (status, body.to_owned())
 }
 
 pub(crate) fn stdout(output: &Output) -> String {

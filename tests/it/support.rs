@@ -228,13 +228,19 @@ pub(crate) fn free_address() -> SocketAddr {
 #[derive(Clone)]
 pub(crate) struct Sender {
     client: Client<HttpConnector, Full<Bytes>>,
+    address: SocketAddr,
     url: String,
 }
 
 impl Sender {
     pub(crate) fn new(address: SocketAddr) -> Self {
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { client, url: format!("http://{address}/") }
+        Self { client, address, url: format!("http://{address}/") }
+    }
+
+    /// Where it posts to.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The answer's status and body; `None` when there was none.

@@ -10,7 +10,7 @@ use std::{ffi::OsString, path::Path};
 use http::Uri;
 use profile_http::{
     clock::Clock,
-    config::{Env, SinkPlan},
+    config::{Env, Plan, SinkPlan},
     delivery::{AuthSettings, OAuth2Settings, ProxySettings, auth::TokenSource, token_transport},
     endpoint::TransportSettings,
     telemetry::Component,
@@ -78,6 +78,21 @@ pub(super) async fn run(args: Args, env: &Env) -> Result<(), Failure> {
         [only] => Err(Failure::Other(format!("the check of sink {} failed", only.sink))),
         _ => Err(Failure::Other(format!("the checks of {} sinks failed", failed.len()))),
     }
+}
+
+/// Fails unless the endpoint of every sink can be reached and grants a token.
+pub(super) async fn require_healthy(plan: &Plan) -> Result<(), Failure> {
+    for sink in &plan.sinks {
+        let mut checking = Checking::begin(sink, true)?;
+        checking.reach().await?;
+        if let Some(step) = checking.steps.into_iter().find(|step| !step.ok) {
+            let (name, Step { of, name: step, detail, .. }) = (&sink.name, step);
+            return Err(Failure::Other(format!(
+                "--require-healthy: sink {name} is not healthy: step {step} of the {of}: {detail}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The check of one sink.

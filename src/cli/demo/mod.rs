@@ -22,7 +22,10 @@ use profile_http::{
     telemetry::Metrics,
 };
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -92,7 +95,9 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let sink = metrics.component(SINK, "sink", "profile_http");
     let limits = Limits { shutdown: Duration::from_secs(5), drain: None };
     let stop = CancellationToken::new();
-    let mut running = pin!(run_plan(plan, limits, &metrics, stop.clone().cancelled_owned()));
+    let (_plans, no_plans) = mpsc::channel(1);
+    let stopped = stop.clone().cancelled_owned();
+    let mut running = pin!(run_plan(plan, limits, &metrics, stopped, no_plans));
 
     let began = Instant::now();
     let mut progress = Progress::new();

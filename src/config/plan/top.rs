@@ -7,7 +7,7 @@ use super::{
 use crate::config::{
     Env,
     problem::{Place, Problem},
-    written::Node,
+    written::{Node, Prints},
 };
 
 /// What will run.
@@ -24,6 +24,7 @@ pub struct Plan {
     /// What can run, but deserves a second look.
     pub warnings: Vec<Problem>,
     pub(in crate::config) needs: Vec<Need>,
+    pub(in crate::config) prints: Prints,
 }
 
 impl Plan {
@@ -31,12 +32,29 @@ impl Plan {
     pub fn store_dir(&self, sink: &SinkPlan) -> PathBuf {
         self.data_dir.join(&sink.name)
     }
+
+    /// Whether the source of this name was written alike in both plans.
+    pub fn agrees_on_source(&self, other: &Self, name: &str) -> bool {
+        self.prints.agree(&other.prints, "sources", name)
+    }
+
+    /// Whether the sink of this name was written alike in both plans. What its files hold is no
+    /// part of that.
+    pub fn agrees_on_sink(&self, other: &Self, name: &str) -> bool {
+        self.prints.agree(&other.prints, "sinks", name)
+    }
+
+    /// Whether the API was written alike in both plans.
+    pub fn agrees_on_api(&self, other: &Self) -> bool {
+        self.prints.agree(&other.prints, "api", "")
+    }
 }
 
 /// Makes a plan of the tree, with the proxies that the environment names, or says everything that is wrong with it.
 pub(in crate::config) fn plan(tree: Node, env: &Env) -> Result<Plan, Vec<Problem>> {
     let findings = Findings::default();
     let place = tree.place.clone();
+    let prints = Prints::of(&tree);
     let parts = Section::new("the configuration", &place, tree, &findings)
         .and_then(|top| read(top, &findings, env));
     let (mut errors, mut warnings, needs) = findings.into_parts();
@@ -44,7 +62,7 @@ pub(in crate::config) fn plan(tree: Node, env: &Env) -> Result<Plan, Vec<Problem
     warnings.sort_by(Problem::in_file_order);
     match parts {
         Some(Parts { data_dir, api, sources, sinks }) if errors.is_empty() => {
-            Ok(Plan { data_dir, api, sources, sinks, warnings, needs })
+            Ok(Plan { data_dir, api, sources, sinks, warnings, needs, prints })
         }
         _ => Err(errors),
     }

@@ -6,6 +6,7 @@ mod interpolate;
 mod json;
 mod merge;
 mod node;
+mod prints;
 mod toml;
 mod yaml;
 
@@ -15,6 +16,7 @@ use std::{
 };
 
 pub(super) use node::{Entry, Node, Text, Value};
+pub(super) use prints::Prints;
 
 use super::{
     Env,

@@ -159,7 +159,8 @@ impl ConcurrencyLimit {
         owed.fetch_update(Relaxed, Relaxed, less).map_or(0, |owed| owed.min(most))
     }
 
-    fn show(&self) {
+    /// Shows the limit among the metrics, where another of the same component may show its own.
+    pub(crate) fn show(&self) {
         self.0.component.concurrency_limit.set(i64::try_from(self.current()).unwrap_or(i64::MAX));
     }
 }

@@ -107,6 +107,30 @@ impl Gate {
         *self.shared.limit() = Some(limit);
     }
 
+    /// Takes the place of a former gate of the same component: it is paused if that one was, and
+    /// only its own state shows among the metrics.
+    pub fn take_over(&self, former: &Self) {
+        if former.status().reason == Some(Reason::Paused) {
+            self.pause();
+        }
+        let (own, former) = (self.shared.lock().view(), former.shared.lock().view());
+        self.shared.component.gate(former.labels(), own.labels());
+    }
+
+    /// Makes its own state the only one that shows after another gate of the same component was
+    /// [made](Self::new).
+    pub fn show(&self) {
+        self.shared
+            .component
+            .gate(State::new().view().labels(), self.shared.lock().view().labels());
+    }
+
+    /// Shows no state any more.
+    pub fn retire(&self) {
+        let labels = self.shared.lock().view().labels();
+        self.shared.component.no_gate(labels);
+    }
+
     /// What may be sent now.
     pub fn ask(&self) -> Admission {
         let answer = self.shared.update(|state, now| {

@@ -16,7 +16,10 @@ mod writer;
 
 use std::{path::Path, sync::Arc, sync::mpsc, thread};
 
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::{
+    sync::{Notify, oneshot, watch},
+    task::spawn_blocking,
+};
 
 pub use self::letters::{Letters, Page};
 use self::{
@@ -95,7 +98,35 @@ impl EmbeddedStore {
         clock: Clock,
         metrics: Arc<Component>,
     ) -> Result<Self, StoreError> {
-        let disk = Disk::open(path)?;
+        Self::on(Disk::open(path)?, mapping, settings, clock, metrics)
+    }
+
+    /// Stops the writer once it has done what was asked before, and goes on with the same store
+    /// under another mapping and other settings. The former handles are of no use any more.
+    ///
+    /// What was in flight is due again, so claim nothing and settle what was claimed before.
+    pub async fn reopen(
+        &self,
+        mapping: Arc<Mapping>,
+        settings: EmbeddedSettings,
+        clock: Clock,
+        metrics: Arc<Component>,
+    ) -> Result<Self, StoreError> {
+        self.stop().await?;
+        // The disk stays open and locked meanwhile.
+        let disk = self.disk.clone();
+        let open = move || Self::on(disk, mapping, settings, clock, metrics);
+        let opened = spawn_blocking(open).await;
+        opened.map_err(|error| StoreError::Failed(error.to_string()))?
+    }
+
+    fn on(
+        disk: Disk,
+        mapping: Arc<Mapping>,
+        settings: EmbeddedSettings,
+        clock: Clock,
+        metrics: Arc<Component>,
+    ) -> Result<Self, StoreError> {
         let cache = Arc::new(row_cache(settings.cache_bytes));
         let counts = Shared::default();
         let bounds = settings.dead_letters;
@@ -112,12 +143,10 @@ impl EmbeddedStore {
         };
         let writer =
             Writer { engine, calls: receiver, durability, due: due.clone(), failed: failed_sender };
-        thread::Builder::new().name("store".to_owned()).spawn(|| writer.run()).map_err(
-            |error| StoreError::Open {
-                path: path.display().to_string(),
-                reason: error.to_string(),
-            },
-        )?;
+        thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(|| writer.run())
+            .map_err(|error| StoreError::Failed(format!("cannot start its thread: {error}")))?;
         Ok(Self { calls, due, failed, disk, cache, counts, record })
     }
 

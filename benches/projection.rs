@@ -26,6 +26,7 @@ fn mapping(attributes: &[&str], segments: usize, retain: Retain) -> Mapping {
         segment_names: false,
         segment_timestamps: false,
         legacy_status: false,
+        consent: Vec::new(),
         removed: Removed::Omit,
         when: When::Changed,
         retain,

@@ -110,6 +110,9 @@ impl Sink {
                 if projected.version_missing {
                     metrics.version_missing.inc();
                 }
+                if projected.consent_missing {
+                    metrics.consent_missing.inc();
+                }
                 // What is known already is not copied out only to be thrown away.
                 let known = store.keeps(&projected.id, projected.prints.kept);
                 taking.updates.push(Update {

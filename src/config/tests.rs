@@ -1,4 +1,5 @@
 mod auth;
+mod consent;
 mod signing;
 mod templates;
 mod looking_after;

@@ -1,8 +1,9 @@
 use super::{
     Attributes, Mapping, MappingError, MappingSpec, Path,
+    consent::ConsentSource,
     mapping::{Attribute, KeyPlace, KeySource},
     prints,
-    reading::{IDENTITY_MAP, SEGMENT_MEMBERSHIP},
+    reading::{CONSENTS, IDENTITY_MAP, SEGMENT_MEMBERSHIP},
     tree::Node,
 };
 
@@ -24,10 +25,16 @@ impl Mapping {
         if let Some(path) = spec.version.as_ref().filter(|path| has_own_meaning(path)) {
             return Err(MappingError::VersionPath(path.clone()));
         }
+        check_consents(&spec.consent)?;
         let segments = segments_by_id(&spec)?;
 
         let key_paths = spec.key.iter().filter(|path| namespace(path).is_none());
-        let tree = Node::new(listed, key_paths.chain(&spec.version));
+        // Where all attributes are kept, so are consents, but for those that are no attributes.
+        let (apart, among): (Vec<&Path>, Vec<&Path>) = spec.consent.iter().partition(|path| {
+            spec.attributes != Attributes::All || path.0.first().is_some_and(|key| key == CONSENTS)
+        });
+        let others = key_paths.chain(&spec.version).chain(among);
+        let tree = Node::keeping(listed, apart, others);
         let slot = |path: &Path| tree.slot_of(path).expect("every path was put into the tree");
         let keys = spec.key.iter().map(|path| KeySource {
             path: path.to_string(),
@@ -43,7 +50,13 @@ impl Mapping {
             canonical: prints::canonical_path(path.0.iter().map(String::as_str)),
             slot: slot(path),
         });
+        let mut consents: Vec<&Path> = spec.consent.iter().collect();
+        consents.sort_unstable();
+        let consents = consents
+            .into_iter()
+            .map(|path| ConsentSource { path: path.to_string(), slot: slot(path) });
         Ok(Self {
+            consents: consents.collect(),
             keys: keys.collect(),
             version: spec.version.as_ref().map(slot),
             attributes: attributes.collect(),
@@ -74,6 +87,7 @@ fn check_paths(spec: &MappingSpec, listed: &[Path]) -> Result<(), MappingError> 
         ("profile.at", spec.at.as_slice()),
         ("profile.version", spec.version.as_slice()),
         ("export.attributes", listed),
+        ("export.consent", spec.consent.as_slice()),
     ];
     for (option, paths) in named {
         for path in paths {
@@ -105,6 +119,18 @@ fn check_attributes(listed: &[Path]) -> Result<(), MappingError> {
         if pair[1].0.starts_with(&pair[0].0) {
             let (outer, inner) = (pair[0].clone(), pair[1].clone());
             return Err(MappingError::AttributeInside { inner, outer });
+        }
+    }
+    Ok(())
+}
+
+fn check_consents(consents: &[Path]) -> Result<(), MappingError> {
+    for (i, path) in consents.iter().enumerate() {
+        if has_own_meaning(path) {
+            return Err(MappingError::ConsentPath(path.clone()));
+        }
+        if consents[..i].contains(path) {
+            return Err(MappingError::ConsentTwice(path.clone()));
         }
     }
     Ok(())

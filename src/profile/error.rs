@@ -52,6 +52,14 @@ pub enum MappingError {
     /// The source version lies in a part with a meaning of its own.
     #[error("{0} cannot be profile.version; name the path of an attribute")]
     VersionPath(Path),
+    /// Consent lies where none can be read.
+    #[error(
+        "{0} cannot be export.consent; name the path of a value such as consents.marketing.email.val"
+    )]
+    ConsentPath(Path),
+    /// A path of consent is listed twice.
+    #[error("export.consent lists {0} twice; remove one of them")]
+    ConsentTwice(Path),
     /// Neither attributes nor segments are mapped.
     #[error("nothing is mapped; list what to export under export.attributes or export.segments")]
     Nothing,

@@ -5,7 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Invalid, Known, Mapping, MappingSpec, Membership, Removed, SegmentSpec, Status,
+    Attributes, Invalid, Known, Mapping, MappingSpec, Membership, Removed, SegmentSpec, Status,
+    Withdrawn,
     json::{compact, write_string},
     reading::{IDENTITY_MAP, Identity, Reading, SEGMENT_MEMBERSHIP},
     time,
@@ -49,7 +50,8 @@ impl MappedAt {
 }
 
 impl Mapping {
-    /// Writes what is sent of a known profile: one JSON object on one line.
+    /// Writes what is sent of a known profile: one JSON object on one line. Of one that has
+    /// withdrawn its consent that is the last export, which says so.
     ///
     /// `confirmed` is the version that the endpoint confirmed last, 0 when none; versions count
     /// microseconds since the epoch, so a membership that changed later is new to the endpoint.
@@ -64,6 +66,9 @@ impl Mapping {
         mapped_at: &MappedAt,
         out: &mut Vec<u8>,
     ) -> Result<(), Invalid> {
+        if let Some(withdrawn) = &known.withdrawn {
+            return self.export_withdrawal(known, withdrawn, mapped_at, out);
+        }
         let reading = self.read_document(known.document()?)?;
         let absent = match self.spec.removed {
             Removed::Omit => Absent::Omitted,
@@ -88,20 +93,78 @@ impl Mapping {
         Ok(())
     }
 
+    /// Writes the last export of a profile that has withdrawn its consent: its identities and, as
+    /// exited, the mapped segments of which it was a member; where no segments are mapped, the
+    /// mapped attributes as `null`, so that an endpoint can tell that they are to go.
+    ///
+    /// What came after the withdrawal, or was mapped after it, was never offered and is not sent.
+    fn export_withdrawal(
+        &self,
+        known: &Known,
+        withdrawn: &Withdrawn,
+        mapped_at: &MappedAt,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Invalid> {
+        let reading = self.read_document(known.sendable()?)?;
+        out.push(b'{');
+        if self.spec.segments.is_empty() {
+            self.write_nulls(known, out)?;
+        }
+        let exits = known.memberships.iter().filter_map(|membership| {
+            let segment = self.segment(&membership.namespace, &membership.id)?;
+            let mapped = mapped_at.0.get(segment);
+            let came_before = membership.created < withdrawn.at
+                && mapped.is_none_or(|mapped| mapped.created < withdrawn.at);
+            came_before.then(|| (&*membership.namespace, (withdrawn.exit_of(membership), segment)))
+        });
+        write_namespaces(SEGMENT_MEMBERSHIP, *b"{}", exits, out, |(exit, segment), out| {
+            write_string(&exit.id, out);
+            out.push(b':');
+            let segment = Some((&self.spec.segments[segment], mapped_at.0.get(segment)));
+            self.write_membership(&exit, segment, 0, out);
+        });
+        let identities = reading.identities.iter().filter(|(name, _)| self.exports(name));
+        write_namespaces(IDENTITY_MAP, *b"[]", identities, out, write_identity);
+        close(out, b'}');
+        Ok(())
+    }
+
+    /// Writes every mapped attribute as `null`. Where all are mapped, these are the ones that the
+    /// last record has.
+    fn write_nulls(&self, known: &Known, out: &mut Vec<u8>) -> Result<(), Invalid> {
+        if let Attributes::All = self.spec.attributes {
+            let reading = self.read_document(known.document()?)?;
+            for (name, _) in &reading.all {
+                write_string(name, out);
+                out.extend_from_slice(b":null,");
+            }
+        }
+        let nothing = vec![None; self.tree.span.len()];
+        self.tree.write(&nothing, Absent::Null, None, out);
+        Ok(())
+    }
+
+    /// Writes what is kept of the values at paths, a comma behind each: mapped attributes, and
+    /// consents.
+    pub(super) fn write_kept(
+        &self,
+        reading: &Reading<'_>,
+        prefix: Option<&str>,
+        out: &mut Vec<u8>,
+    ) {
+        write_all(reading, prefix, out);
+        self.tree.write_kept(&reading.slots, prefix, out);
+    }
+
     /// Writes the mapped attributes at their paths, a comma behind each.
-    pub(super) fn write_attributes(
+    fn write_attributes(
         &self,
         reading: &Reading<'_>,
         absent: Absent,
         prefix: Option<&str>,
         out: &mut Vec<u8>,
     ) {
-        for (name, raw) in &reading.all {
-            write_string(name, out);
-            out.push(b':');
-            compact(raw, prefix, out);
-            out.push(b',');
-        }
+        write_all(reading, prefix, out);
         self.tree.write(&reading.slots, absent, prefix, out);
     }
 
@@ -147,6 +210,29 @@ impl Mapping {
             Status::Realized if self.spec.legacy_status && !new => "existing",
             Status::Realized | Status::Existing => "realized",
         }
+    }
+}
+
+impl Withdrawn {
+    /// The membership as it ended: with the withdrawal, unless it had ended before.
+    fn exit_of(&self, membership: &Membership) -> Membership {
+        let has_ended = !membership.status.is_member() && membership.updated <= self.at;
+        if has_ended && membership.updated < self.at {
+            return membership.clone();
+        }
+        // The record that withdrew consent may itself say when the membership ended.
+        let at = membership.at.filter(|_| has_ended).or_else(|| i64::try_from(self.at).ok());
+        Membership { status: Status::Exited, at, updated: self.at, ..membership.clone() }
+    }
+}
+
+/// Writes every attribute, where all are mapped.
+fn write_all(reading: &Reading<'_>, prefix: Option<&str>, out: &mut Vec<u8>) {
+    for (name, raw) in &reading.all {
+        write_string(name, out);
+        out.push(b':');
+        compact(raw, prefix, out);
+        out.push(b',');
     }
 }
 

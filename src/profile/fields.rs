@@ -15,6 +15,8 @@ use super::{
 pub struct Fields {
     tree: Node,
     places: Vec<Place>,
+    /// The paths of the places, as they are shown.
+    names: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -35,7 +37,8 @@ impl Mapping {
             None => Place::Slot(tree.slot_of(path).expect("every such path was put into the tree")),
         };
         let places = paths.iter().map(place).collect();
-        Ok(Fields { tree, places })
+        let names = paths.iter().map(ToString::to_string).collect();
+        Ok(Fields { tree, places, names })
     }
 
     fn check_field(&self, path: &Path) -> Result<(), FieldError> {
@@ -64,15 +67,20 @@ impl Mapping {
 
 impl Fields {
     /// The values, in the order of the paths: strings, numbers as they were written, booleans. Of a
-    /// namespace, the id that would be its profile's key. Objects, arrays and `null` have none.
+    /// namespace, the id that would be its profile's key. Objects, arrays and `null` have none, and
+    /// of a profile that has withdrawn its consent nothing that does not tell who it is.
     ///
     /// # Errors
     ///
     /// What is kept of the profile cannot be read: the store is damaged.
     pub fn read<'k>(&self, known: &'k Known) -> Result<Vec<Option<Cow<'k, str>>>, Invalid> {
         let plan = Plan { tree: &self.tree, all: false, prefix: None };
-        let reading = reading::read(plan, known.document()?)?;
-        Ok(self.places.iter().map(|place| place.value(&reading)).collect())
+        let reading = reading::read(plan, known.sendable()?)?;
+        let value = |(place, name): (&Place, &String)| {
+            let is_key = known.withdrawn.is_some() && *name == known.key.path;
+            place.value(&reading).or_else(|| is_key.then_some(Cow::Borrowed(&*known.key.text)))
+        };
+        Ok(self.places.iter().zip(&self.names).map(value).collect())
     }
 }
 

@@ -1,11 +1,14 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{DecodeError, Invalid, ProfileKey};
+use super::{Covered, DecodeError, Invalid, ProfileKey, Withdrawn};
 use crate::clock::Micros;
 
 /// The format of an encoded profile; the first of its bytes.
 const FORMAT: u8 = 1;
+
+/// The same with what is noted of its consent behind it.
+const FORMAT_WITH_CONSENT: u8 = 2;
 
 /// The status of a membership as it was reported. `Realized` and `Existing` both mean *member*.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +78,11 @@ pub struct Kept {
     /// The memberships that the record reports, in byte order of namespace and id. Those of
     /// unmapped segments carry a time only where the mapping keeps it.
     pub memberships: Vec<Reported>,
+    /// What `document` knows of consent.
+    pub covered: Covered,
+    /// Where the record does not consent: a document with its identities, all that may still be
+    /// sent of it.
+    pub refused: Option<Bytes>,
 }
 
 /// What is known of a profile: its key, the kept part of its last record and its memberships.
@@ -86,32 +94,54 @@ pub struct Known {
     pub document: Bytes,
     /// All memberships, in byte order of namespace and id.
     pub memberships: Vec<Membership>,
+    /// What `document` knows of consent.
+    #[serde(skip)]
+    pub covered: Covered,
+    /// Since when it does not consent, if that is known.
+    #[serde(skip)]
+    pub withdrawn: Option<Withdrawn>,
 }
 
 impl Known {
     /// The document as text.
     pub(super) fn document(&self) -> Result<&str, Invalid> {
-        str::from_utf8(&self.document)
-            .map_err(|_| Invalid::new("what is kept of the profile is not UTF-8"))
+        as_text(&self.document)
+    }
+
+    /// What of the document may be sent, as text.
+    pub(super) fn sendable(&self) -> Result<&str, Invalid> {
+        as_text(self.withdrawn.as_ref().map_or(&self.document, |withdrawn| &withdrawn.document))
     }
 
     /// The bytes to store.
     pub fn encode(&self) -> Vec<u8> {
-        postcard::to_extend(self, vec![FORMAT]).expect("writing into memory cannot fail")
+        let noted = (&self.covered, &self.withdrawn);
+        let plain = noted == (&Covered::default(), &None);
+        let format = if plain { FORMAT } else { FORMAT_WITH_CONSENT };
+        let encoded = postcard::to_extend(self, vec![format]);
+        let encoded =
+            if plain { encoded } else { encoded.and_then(|out| postcard::to_extend(&noted, out)) };
+        encoded.expect("writing into memory cannot fail")
     }
 
     /// Reads what [`Known::encode`] wrote.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        match bytes.split_first() {
-            None => Err(DecodeError::Empty),
-            Some((&FORMAT, body)) => match postcard::take_from_bytes(body) {
-                Ok((known, [])) => Ok(known),
-                Ok((_, excess)) => Err(DecodeError::Excess(excess.len())),
-                Err(cause) => Err(DecodeError::Damaged(cause)),
-            },
-            Some((&format, _)) => Err(DecodeError::Format(format)),
+        let (&format, body) = bytes.split_first().ok_or(DecodeError::Empty)?;
+        if ![FORMAT, FORMAT_WITH_CONSENT].contains(&format) {
+            return Err(DecodeError::Format(format));
         }
+        let (mut known, mut rest): (Self, _) =
+            postcard::take_from_bytes(body).map_err(DecodeError::Damaged)?;
+        if format == FORMAT_WITH_CONSENT {
+            ((known.covered, known.withdrawn), rest) =
+                postcard::take_from_bytes(rest).map_err(DecodeError::Damaged)?;
+        }
+        if rest.is_empty() { Ok(known) } else { Err(DecodeError::Excess(rest.len())) }
     }
+}
+
+fn as_text(document: &[u8]) -> Result<&str, Invalid> {
+    str::from_utf8(document).map_err(|_| Invalid::new("what is kept of the profile is not UTF-8"))
 }
 
 /// What a record made of a known profile.

@@ -1,6 +1,6 @@
 use std::cmp::Ordering;
 
-use super::{Advanced, Kept, Known, Mapping, Membership, Reported, Status};
+use super::{Advanced, Kept, Known, Mapping, Membership, Reported, Status, Withdrawn};
 use crate::clock::Micros;
 
 impl Mapping {
@@ -8,9 +8,15 @@ impl Mapping {
     /// history of its memberships is carried over. `now` should be no less than any version given
     /// out before, since versions are compared with the times noted here.
     ///
-    /// A membership that the record no longer names has ended now.
+    /// A membership that the record no longer names has ended now. Consent that is refused was
+    /// withdrawn when it was first refused.
     pub fn advance(&self, previous: Option<&Known>, kept: Kept, now: Micros) -> Advanced {
-        let Kept { key, document, memberships: reported } = kept;
+        let Kept { key, document, memberships: reported, covered, refused } = kept;
+        let now = if refused.is_some() { now.max(not_before(previous)) } else { now };
+        let withdrawn = refused.map(|document| {
+            let former = previous.and_then(|known| known.withdrawn.clone());
+            former.unwrap_or(Withdrawn { at: now, document })
+        });
         let mut known = previous.map_or(&[][..], |known| &known.memberships).iter().peekable();
         let mut memberships = Vec::with_capacity(reported.len().max(known.len()));
         let mut exits_by_absence = 0;
@@ -37,8 +43,18 @@ impl Mapping {
             memberships.push(reported_now(report, former, now));
         }
         memberships.extend(known.map(absent));
-        Advanced { known: Known { key, document, memberships }, exits_by_absence }
+        let known = Known { key, document, memberships, covered, withdrawn };
+        Advanced { known, exits_by_absence }
     }
+}
+
+/// The time from which on a record that does not consent can have come. What was known before a
+/// withdrawal and what came after it are told apart by their times, and times of arrival may be
+/// behind versions that were minted meanwhile.
+fn not_before(previous: Option<&Known>) -> Micros {
+    let Some(known) = previous else { return 0 };
+    let latest = || known.memberships.iter().map(|membership| membership.updated + 1).max();
+    known.withdrawn.as_ref().map(|withdrawn| withdrawn.at).or_else(latest).unwrap_or(0)
 }
 
 fn order(membership: &Membership, report: &Reported) -> Ordering {

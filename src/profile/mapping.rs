@@ -1,4 +1,6 @@
-use super::{Attributes, MappingSpec, Retain, tree::Node};
+use super::{
+    Attributes, MappingSpec, Path, Retain, compile::namespace, consent::ConsentSource, tree::Node,
+};
 
 /// A compiled mapping: reads records, compares them by meaning and writes exports.
 ///
@@ -6,7 +8,7 @@ use super::{Attributes, MappingSpec, Retain, tree::Node};
 #[derive(Debug)]
 pub struct Mapping {
     pub(super) spec: MappingSpec,
-    /// The paths to read: attributes, keys and version.
+    /// The paths to read: attributes, consents, keys and version.
     pub(super) tree: Node,
     /// The way to the profile, with one slot at its end.
     pub(super) at: Option<Node>,
@@ -16,6 +18,8 @@ pub struct Mapping {
     pub(super) version: Option<usize>,
     /// In byte order of their paths, so that their order in the configuration is no change.
     pub(super) attributes: Vec<Attribute>,
+    /// Where consent is read, in byte order of the paths too.
+    pub(super) consents: Vec<ConsentSource>,
     /// The places of segments in the specification, in byte order of their ids.
     pub(super) segments: Vec<usize>,
 }
@@ -60,6 +64,12 @@ impl Mapping {
             .copied()
             .take_while(|&i| specs[i].id == id)
             .find(|&i| specs[i].namespace.as_deref().is_none_or(|name| name == namespace))
+    }
+
+    /// Whether what stands at this path tells who a profile is: an identity, or its key. Only that
+    /// is sent of a profile that has withdrawn its consent.
+    pub fn identifies(&self, path: &Path) -> bool {
+        namespace(path).is_some() || self.spec.key.contains(path)
     }
 
     pub(super) fn maps_all(&self) -> bool {

@@ -9,6 +9,7 @@
 
 mod canonical; // values by meaning: the form that is hashed
 mod compile; // what was configured, checked and made ready
+mod consent; // whether a profile may be exported
 mod error; // what can be wrong with mappings, records and stored profiles
 mod export; // the profile JSON that is sent
 mod fields; // single values, as text
@@ -30,6 +31,7 @@ mod types; // small types that everyone uses
 #[cfg(test)]
 mod tests;
 
+pub use consent::{Consent, ConsentValue, Covered, Followed, Withdrawn};
 pub use error::{DecodeError, FieldError, Invalid, MappingError, PathError};
 pub use export::{MappedAt, SegmentMapped};
 pub use fields::Fields;

@@ -7,8 +7,10 @@
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::{
-    Fingerprints, Invalid, Known, Mapping, ProfileId, ProfileKey, Retain, Status,
+    Covered, Fingerprints, Followed, Invalid, Known, Mapping, ProfileId, ProfileKey, Retain,
+    Status,
     canonical::{Canonical, MAX_DEPTH},
+    consent::Answer,
     reading::{MemberRef, Reading},
 };
 
@@ -48,11 +50,13 @@ pub(super) fn canonical_path<'k>(keys: impl Iterator<Item = &'k str>) -> Vec<u8>
 impl Mapping {
     /// The fingerprints of a known profile under this mapping, and whether it is followed: a
     /// profile that was kept under another mapping is judged anew.
+    ///
+    /// Whether it is followed is unknown where the mapping asks for consent that was not kept.
     pub fn fingerprints_of(
         &self,
         seed: u64,
         known: &Known,
-    ) -> Result<(Fingerprints, bool), Invalid> {
+    ) -> Result<(Fingerprints, Followed), Invalid> {
         let document = known.document()?;
         let reading = self.read_document(document)?;
         let memberships = known.memberships.iter().map(|known| MemberRef {
@@ -61,17 +65,22 @@ impl Mapping {
             status: known.status,
             at: known.at,
         });
-        self.fingerprints(seed, None, document, &reading, memberships)
+        let covered = &known.covered;
+        let (prints, is_member) =
+            self.fingerprints(seed, None, document, &reading, covered, memberships)?;
+        Ok((prints, self.consent(&reading, covered).followed(is_member)))
     }
 
-    /// The fingerprints of what was read, and whether the profile is followed. `profile` is the
-    /// text that was read, `prefix` what is to be removed from its keys.
+    /// The fingerprints of what was read, and whether the profile would be followed if it
+    /// consents. `profile` is the text that was read, `prefix` what is to be removed from its keys,
+    /// `covered` what it knows of consent.
     pub(super) fn fingerprints<'r>(
         &self,
         seed: u64,
         prefix: Option<&str>,
         profile: &str,
         reading: &Reading<'_>,
+        covered: &Covered,
         memberships: impl Iterator<Item = MemberRef<'r>>,
     ) -> Result<(Fingerprints, bool), Invalid> {
         let mut canonical = Canonical::new(seed, prefix);
@@ -114,6 +123,19 @@ impl Mapping {
             kept.time(at.filter(|_| self.keeps_time(mapped)));
         }
         let memberships = form.hash(seed);
+
+        for source in &self.consents {
+            kept.text(&source.path);
+            match source.answer(reading, covered) {
+                // Another one than that of any record, so that the next record is kept.
+                Answer::Unknown => kept.byte(0),
+                Answer::Missing | Answer::Other => kept.byte(1),
+                Answer::Text(text) => {
+                    kept.byte(2);
+                    kept.text(&text);
+                }
+            }
+        }
 
         if self.spec.retain == Retain::Profile {
             let whole = canonical.value(profile).map_err(|_| too_deep("the record"))?;

@@ -3,14 +3,15 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::{
-    Fingerprints, Invalid, Kept, Mapping, ProfileId, ProfileKey, Reported, Retain, SourceVersion,
+    Consent, ConsentValue, Covered, Fingerprints, Followed, Invalid, Kept, Mapping, ProfileId,
+    ProfileKey, Reported, Retain, SourceVersion, consent,
     export::{write_identity, write_namespaces},
     json,
     mapping::{KeyPlace, KeySource},
     number, prints,
     reading::{self, IDENTITY_MAP, Plan, Reading},
     time,
-    tree::{Absent, close},
+    tree::close,
 };
 
 /// A record as a mapping sees it. Borrows the record; nothing was copied.
@@ -20,12 +21,15 @@ pub struct Projected<'a> {
     pub id: ProfileId,
     /// What is compared with what is known.
     pub prints: Fingerprints,
-    /// Whether the profile is a member of a mapped segment, or no segments are mapped.
+    /// Whether the profile consents, and is a member of a mapped segment if segments are mapped.
     pub followed: bool,
+    /// Whether `export.consent` names a path at which the record has no value.
+    pub consent_missing: bool,
     /// The sender's version.
     pub source_version: Option<SourceVersion>,
     /// Whether `profile.version` is configured and the record has none.
     pub version_missing: bool,
+    consent: Consent,
     mapping: &'a Mapping,
     key: (&'a KeySource, Cow<'a, str>),
     profile: &'a str,
@@ -58,14 +62,18 @@ impl Mapping {
         let reading = reading::read(plan, profile)?;
         let key = self.key(&reading)?;
         let source_version = self.source_version(&reading)?;
-        let (prints, followed) =
-            self.fingerprints(seed, prefix, profile, &reading, reading.memberships())?;
+        let covered = &Covered::All;
+        let (prints, is_member) =
+            self.fingerprints(seed, prefix, profile, &reading, covered, reading.memberships())?;
+        let consent = self.consent(&reading, covered);
         Ok(Projected {
             id: prints::id_of(seed, &key.0.path, &key.1),
             prints,
-            followed,
+            followed: consent.followed(is_member) == Followed::Yes,
+            consent_missing: self.lacks_consent_value(&reading),
             source_version,
             version_missing: self.version.is_some() && source_version.is_none(),
+            consent,
             mapping: self,
             key,
             profile,
@@ -142,7 +150,27 @@ impl Projected<'_> {
     /// Copies what is kept of the record. White space between tokens goes, so that what is sent
     /// fits on one line; strings and numbers stay as they were written.
     pub fn keep(&self) -> Kept {
-        Kept { key: self.key(), document: self.document(), memberships: self.reported() }
+        let refused = self.consent == Consent::Refused;
+        Kept {
+            key: self.key(),
+            document: self.document(),
+            memberships: self.reported(),
+            covered: self.covered(),
+            refused: refused.then(|| consent::identities(&self.reading)),
+        }
+    }
+
+    /// What the record says at each path of `export.consent`.
+    pub fn consent_values(&self) -> Vec<ConsentValue> {
+        self.mapping.consent_values(&self.reading)
+    }
+
+    fn covered(&self) -> Covered {
+        let paths = || self.mapping.consents.iter().map(|source| source.path.clone()).collect();
+        match self.mapping.spec.retain {
+            Retain::Profile => Covered::All,
+            Retain::Mapped => Covered::Paths(paths()),
+        }
     }
 
     fn document(&self) -> Bytes {
@@ -153,22 +181,10 @@ impl Projected<'_> {
             return out.into();
         }
         out.push(b'{');
-        self.mapping.write_attributes(&self.reading, Absent::Omitted, prefix, &mut out);
-        self.write_identities(&mut out);
+        self.mapping.write_kept(&self.reading, prefix, &mut out);
+        write_identities(&self.reading, &mut out);
         close(&mut out, b'}');
         out.into()
-    }
-
-    /// All identities with which of them are primary, so that a key can be chosen again.
-    fn write_identities(&self, out: &mut Vec<u8>) {
-        let identities = self.reading.identities.iter();
-        write_namespaces(IDENTITY_MAP, *b"[]", identities, out, |identity, out| {
-            write_identity(identity, out);
-            if identity.primary {
-                out.pop();
-                out.extend_from_slice(b",\"primary\":true}");
-            }
-        });
     }
 
     fn reported(&self) -> Vec<Reported> {
@@ -183,4 +199,16 @@ impl Projected<'_> {
         });
         memberships.collect()
     }
+}
+
+/// Writes all identities with which of them are primary, so that a key can be chosen again.
+pub(super) fn write_identities(reading: &Reading<'_>, out: &mut Vec<u8>) {
+    let identities = reading.identities.iter();
+    write_namespaces(IDENTITY_MAP, *b"[]", identities, out, |identity, out| {
+        write_identity(identity, out);
+        if identity.primary {
+            out.pop();
+            out.extend_from_slice(b",\"primary\":true}");
+        }
+    });
 }

@@ -72,7 +72,7 @@ pub struct MappingSpec {
     pub strip_prefix: Option<String>,
     /// The mapped attributes.
     pub attributes: Attributes,
-    /// The mapped segments; with none, every profile is followed.
+    /// The mapped segments; with none, every profile that consents is followed.
     pub segments: Vec<SegmentSpec>,
     /// The exported identity namespaces; all of them when absent.
     pub identities: Option<Vec<String>>,
@@ -84,6 +84,9 @@ pub struct MappingSpec {
     pub segment_timestamps: bool,
     /// Whether `existing` is written for memberships that are not new.
     pub legacy_status: bool,
+    /// Where consent is read; a profile is followed only while it consents at each of them.
+    #[serde(default)]
+    pub consent: Vec<Path>,
     /// How absent mapped attributes are exported.
     pub removed: Removed,
     /// When an update makes a profile due.

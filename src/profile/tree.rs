@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use super::{Path, json};
+use super::{Path, consent, json};
 
 /// The paths of a mapping as a tree: a record is read by walking it, and attributes are written
 /// at their own paths by it.
@@ -13,6 +13,8 @@ pub(super) struct Node {
     pub(super) slot: Option<usize>,
     /// Whether the value is a mapped attribute.
     attribute: bool,
+    /// Whether the value is kept as consent, apart from attributes.
+    consent: bool,
     /// All slots from here down, so that they are reset in one step.
     pub(super) span: Range<usize>,
     /// In an order that is quick to search: by the length of the key, then by its bytes.
@@ -27,23 +29,34 @@ impl Node {
         attributes: impl IntoIterator<Item = &'p Path>,
         others: impl IntoIterator<Item = &'p Path>,
     ) -> Self {
+        Self::keeping(attributes, [], others)
+    }
+
+    /// The same, with the paths at which consent is kept.
+    pub(super) fn keeping<'p>(
+        attributes: impl IntoIterator<Item = &'p Path>,
+        consents: impl IntoIterator<Item = &'p Path>,
+        others: impl IntoIterator<Item = &'p Path>,
+    ) -> Self {
         let mut root = Self::default();
         for path in attributes {
-            root.insert(&path.0, true);
+            root.insert(&path.0).attribute = true;
+        }
+        for path in consents {
+            root.insert(&path.0).consent = true;
         }
         for path in others {
-            root.insert(&path.0, false);
+            root.insert(&path.0);
         }
         root.number(0);
         root
     }
 
-    fn insert(&mut self, path: &[String], attribute: bool) {
+    fn insert(&mut self, path: &[String]) -> &mut Self {
         let Some((key, rest)) = path.split_first() else {
             // Numbered once the tree is whole.
             self.slot = Some(0);
-            self.attribute |= attribute;
-            return;
+            return self;
         };
         let i = match self.search(key) {
             Ok(i) => i,
@@ -60,7 +73,7 @@ impl Node {
                 i
             }
         };
-        self.children[i].insert(rest, attribute);
+        self.children[i].insert(rest)
     }
 
     fn number(&mut self, first: usize) -> usize {
@@ -101,11 +114,34 @@ impl Node {
         prefix: Option<&str>,
         out: &mut Vec<u8>,
     ) {
+        self.write_with(slots, absent, false, prefix, out);
+    }
+
+    /// Writes what is kept: the attributes that are present, and with them the consents.
+    pub(super) fn write_kept(
+        &self,
+        slots: &[Option<&str>],
+        prefix: Option<&str>,
+        out: &mut Vec<u8>,
+    ) {
+        self.write_with(slots, Absent::Omitted, true, prefix, out);
+    }
+
+    fn write_with(
+        &self,
+        slots: &[Option<&str>],
+        absent: Absent,
+        consents: bool,
+        prefix: Option<&str>,
+        out: &mut Vec<u8>,
+    ) {
         for child in self.order.iter().map(|&i| &self.children[i]) {
             let start = out.len();
             out.extend_from_slice(&child.literal);
+            let value = child.slot.and_then(|slot| slots[slot]);
+            let consent = value.filter(|raw| consents && child.consent && consent::is_kept(raw));
             if child.attribute {
-                match child.slot.and_then(|slot| slots[slot]) {
+                match value {
                     Some(raw) => json::compact(raw, prefix, out),
                     None if absent == Absent::Null => out.extend_from_slice(b"null"),
                     None => {
@@ -113,10 +149,12 @@ impl Node {
                         continue;
                     }
                 }
+            } else if let Some(raw) = consent {
+                out.extend_from_slice(raw.as_bytes());
             } else {
                 out.push(b'{');
                 let inside = out.len();
-                child.write(slots, absent, prefix, out);
+                child.write_with(slots, absent, consents, prefix, out);
                 if out.len() == inside {
                     out.truncate(start);
                     continue;

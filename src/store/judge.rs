@@ -51,6 +51,8 @@ pub(super) fn judge(
     }
     row.prints = update.prints;
     row.followed = update.followed;
+    // A record says whether it consents.
+    row.held = false;
 
     let verdict = if was_followed && !row.followed && !offered {
         // Whoever joined and left before the endpoint heard of them is none of its business.

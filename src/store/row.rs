@@ -27,6 +27,9 @@ pub(super) struct Row {
     pub(super) offered: bool,
     /// Whether `version` was refused and lies among the dead letters.
     pub(super) dead: bool,
+    /// Whether the mapping asks for consent of which nothing was kept. Until the next record says
+    /// whether it is given, all else stays as it is and nothing is exported: what is due waits.
+    pub(super) held: bool,
     /// Why it is due.
     pub(super) triggers: Triggers,
     /// Deliveries that failed since the last one that succeeded.
@@ -43,8 +46,14 @@ const FOLLOWED: u8 = 1;
 const DUE: u8 = 1 << 1;
 const OFFERED: u8 = 1 << 2;
 const DEAD: u8 = 1 << 3;
+const HELD: u8 = 1 << 4;
 
 impl Row {
+    /// Whether it waits to be delivered, or is in flight.
+    pub(super) fn is_deliverable(&self) -> bool {
+        self.due && !self.held
+    }
+
     /// The stored form: little-endian fields one after the other.
     pub(super) fn encode(&self) -> [u8; LENGTH] {
         let flags = [
@@ -52,6 +61,7 @@ impl Row {
             (self.due, DUE),
             (self.offered, OFFERED),
             (self.dead, DEAD),
+            (self.held, HELD),
         ];
         let flags = flags.iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag);
         let (kind, source_version) = match self.source_version {
@@ -111,6 +121,7 @@ impl Row {
             due: flags & DUE != 0,
             offered: flags & OFFERED != 0,
             dead: flags & DEAD != 0,
+            held: flags & HELD != 0,
             triggers: Triggers(triggers),
             failures: u32::from_le_bytes(reader.take()),
             not_before: u64::from_le_bytes(reader.take()),
@@ -158,6 +169,7 @@ mod tests {
             due: false,
             offered: true,
             dead: true,
+            held: true,
             triggers: Triggers::MEMBERSHIP | Triggers::ATTRIBUTE,
             failures: 4,
             not_before: 10,

@@ -120,6 +120,8 @@ table! {
     exits_by_absence: CounterFamily = "profile_http_exits_by_absence";
     /// Records without a source version although `profile.version` is set.
     version_missing: CounterFamily = "profile_http_version_missing";
+    /// Records without a value at a path of `export.consent`.
+    consent_missing: CounterFamily = "profile_http_consent_missing";
     /// How long the oldest due profile has been due.
     oldest_due: GaugeFamily = "profile_http_oldest_due", Unit::Seconds;
     /// Time from acknowledged to delivered.
@@ -201,6 +203,8 @@ pub struct Component {
     pub exits_by_absence: Counter,
     /// Records without a source version.
     pub version_missing: Counter,
+    /// Records without a value that stands for consent or against it.
+    pub consent_missing: Counter,
     /// Time of an attempt, in seconds.
     pub rtt: Histogram,
     /// Time from acknowledged to delivered, in seconds.
@@ -238,6 +242,7 @@ impl Component {
             retries: families.retries.get_or_create_owned(&labels),
             exits_by_absence: families.exits_by_absence.get_or_create_owned(&labels),
             version_missing: families.version_missing.get_or_create_owned(&labels),
+            consent_missing: families.consent_missing.get_or_create_owned(&labels),
             rtt: families.rtt.get_or_create_owned(&labels),
             lag: families.lag.get_or_create_owned(&labels),
             commit: families.commit.get_or_create_owned(&labels),

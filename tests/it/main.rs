@@ -8,6 +8,7 @@ mod templates;
 mod api;
 mod batches;
 mod check;
+mod consent;
 mod console;
 mod crash;
 mod dead_letters;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 pub(super) const ID: &str = "profile-http-check";
 
 /// A record from which a mapping makes a profile with everything in it: a text at the path of each
-/// mapped attribute, and a membership in each mapped segment.
+/// mapped attribute, and a membership in each mapped segment. It consents.
 pub(super) fn record(spec: &MappingSpec) -> Value {
     let mut profile = Map::new();
     if let Some(path) = spec.key.first() {
@@ -29,6 +29,9 @@ pub(super) fn record(spec: &MappingSpec) -> Value {
     };
     for path in listed {
         put(&mut profile, path, "sample".into());
+    }
+    for path in &spec.consent {
+        put(&mut profile, path, "y".into());
     }
     match &spec.at {
         Some(at) => {
@@ -70,6 +73,7 @@ mod tests {
             segment_names: false,
             segment_timestamps: false,
             legacy_status: false,
+            consent: Vec::new(),
             removed: profile_http::profile::Removed::Omit,
             when: profile_http::profile::When::Changed,
             retain: profile_http::profile::Retain::Mapped,

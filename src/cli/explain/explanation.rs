@@ -1,4 +1,4 @@
-use profile_http::profile::{Mapping, ProfileKey, Reported, Status};
+use profile_http::profile::{ConsentValue, Mapping, ProfileKey, Reported, Status};
 use serde::{Serialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
@@ -13,6 +13,8 @@ pub(super) struct Explanation {
     pub(super) reason: Option<String>,
     pub(super) key: Option<Key>,
     pub(super) followed: bool,
+    /// What the record says of consent, at each path where it is asked for.
+    pub(super) consent: Vec<ConsentSeen>,
     /// The memberships that the record names.
     pub(super) segments: Vec<Segment>,
     /// Why something is sent.
@@ -34,6 +36,14 @@ pub(super) struct Explanation {
 pub(super) struct Key {
     pub(super) path: String,
     pub(super) id: String,
+}
+
+/// What a record says of consent.
+#[derive(Debug, Serialize)]
+pub(super) struct ConsentSeen {
+    pub(super) path: String,
+    pub(super) value: Option<Box<RawValue>>,
+    pub(super) given: bool,
 }
 
 /// A membership.
@@ -90,6 +100,7 @@ impl Explanation {
             reason: Some(reason),
             key: None,
             followed: false,
+            consent: Vec::new(),
             segments: Vec::new(),
             triggers: Vec::new(),
             changes: Changes::default(),
@@ -123,6 +134,13 @@ impl Segment {
 
     pub(super) fn is_member(&self) -> bool {
         self.status != "exited"
+    }
+}
+
+impl From<ConsentValue> for ConsentSeen {
+    fn from(ConsentValue { path, value, given }: ConsentValue) -> Self {
+        let value = value.and_then(|value| RawValue::from_string(value).ok());
+        Self { path, value, given }
     }
 }
 

@@ -124,6 +124,7 @@ impl Rehearsal {
             reason: None,
             key: Some(projected.key().into()),
             followed: projected.followed,
+            consent: projected.consent_values().into_iter().map(Into::into).collect(),
             segments: memberships.iter().map(|m| Segment::new(&mapping, m)).collect(),
             triggers: Vec::new(),
             changes: Changes::default(),

@@ -6,7 +6,7 @@ use profile_http::{
 };
 
 use super::{
-    explanation::{Changes, Explanation, Identity, Segment, Sent},
+    explanation::{Changes, ConsentSeen, Explanation, Identity, Segment, Sent},
     hide,
     indent::indent,
 };
@@ -69,6 +69,7 @@ pub(super) fn introduction(sink: &SinkPlan) -> String {
             namespace.chain([segment.id.clone()]).chain(name).collect()
         }),
     );
+    rows.list("consent", spec.consent.iter().map(ToString::to_string));
     let identities = spec.identities.as_ref().map(|names| names.join(", "));
     rows.row("identities", identities.as_deref().unwrap_or("all"));
     rows.line("");
@@ -94,6 +95,7 @@ pub(super) fn explanation(explanation: &Explanation, sink: &SinkPlan) -> String 
         rows.row("sent", "nothing; an invalid record is set aside and changes nothing");
         return rows.0;
     }
+    consent(&mut rows, explanation);
     followed(&mut rows, explanation, spec);
     if explanation.version_missing {
         let path = spec.version.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -103,7 +105,8 @@ pub(super) fn explanation(explanation: &Explanation, sink: &SinkPlan) -> String 
         None => rows.row("sent", &format!("nothing: {}", why_nothing(explanation))),
         Some(request) => {
             let Explanation { triggers, changes, compared_with, .. } = explanation;
-            let because = |trigger| because(trigger, changes, compared_with.as_deref());
+            let refused = explanation.consent.iter().any(|seen| !seen.given);
+            let because = |trigger| because(trigger, changes, compared_with.as_deref(), refused);
             rows.list("because", triggers.iter().copied().flat_map(because));
             sent(&mut rows, request);
         }
@@ -121,9 +124,24 @@ pub(super) fn total(records: usize, requests: usize, invalid: usize) -> String {
     format!("\n{records} records: {requests} would be sent{invalid}\n")
 }
 
+fn consent(rows: &mut Rows, explanation: &Explanation) {
+    rows.list(
+        "consent",
+        explanation.consent.iter().map(|ConsentSeen { path, value, given }| match value {
+            Some(value) if *given => format!("given: {path} is {value}"),
+            Some(value) => format!("not given: {path} is {value}, neither \"y\" nor \"VI\""),
+            None => format!("not given: there is nothing at {path}"),
+        }),
+    );
+}
+
 fn followed(rows: &mut Rows, explanation: &Explanation, spec: &MappingSpec) {
     let segments = &explanation.segments;
-    if spec.segments.is_empty() {
+    if explanation.consent.iter().any(|seen| !seen.given) {
+        rows.row("followed", "no: it does not consent");
+    } else if spec.segments.is_empty() && !explanation.consent.is_empty() {
+        rows.row("followed", "yes: it consents, and no segments are mapped");
+    } else if spec.segments.is_empty() {
         rows.row("followed", "yes: no segments are mapped, so every profile is");
     } else if explanation.followed {
         let member_of = segments.iter().filter(|segment| segment.mapped && segment.is_member());
@@ -167,7 +185,7 @@ fn why_nothing(explanation: &Explanation) -> String {
 }
 
 /// A trigger with what set it off, a line for each.
-fn because(trigger: &str, changes: &Changes, former: Option<&str>) -> Vec<String> {
+fn because(trigger: &str, changes: &Changes, former: Option<&str>, refused: bool) -> Vec<String> {
     let joined = || changes.joined.iter().map(|s| format!("joined {}", segment_text(s)));
     let left = changes.left.iter().map(|segment| {
         let absent = changes.exits_by_absence.iter().any(|absent| absent.is_same(segment));
@@ -182,6 +200,7 @@ fn because(trigger: &str, changes: &Changes, former: Option<&str>) -> Vec<String
     };
     let what: Vec<String> = match trigger {
         "followed" if former.is_none() => vec!["nothing was known of it before".to_owned()],
+        "followed" if changes.joined.is_empty() => vec!["it consents again".to_owned()],
         "followed" => joined().collect(),
         "membership" => joined().chain(left).collect(),
         "identity" => [
@@ -190,6 +209,9 @@ fn because(trigger: &str, changes: &Changes, former: Option<&str>) -> Vec<String
         ]
         .concat(),
         "attribute" => changes.attributes.iter().map(|path| format!("{path} changed")).collect(),
+        "unfollowed" if refused => {
+            vec!["it does not consent any more; its last export, without attributes".to_owned()]
+        }
         "unfollowed" => vec!["member of no mapped segment now; its last export".to_owned()],
         _ => vec!["export.when is always".to_owned()],
     };

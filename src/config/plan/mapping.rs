@@ -107,6 +107,7 @@ fn read_export(mut section: Section<'_>, labelled: &mut Option<Vec<Labelled>>) -
         segment_names: flag(&mut section, "segment_names"),
         segment_timestamps: flag(&mut section, "segment_timestamps"),
         legacy_status: flag(&mut section, "legacy_status"),
+        consent: consent(&mut section),
         removed: removed(&mut section),
         when: section
             .choice("when", &[("changed", When::Changed), ("always", When::Always)])
@@ -136,6 +137,18 @@ fn read_attributes(entry: Entry, findings: &Findings) -> Option<Vec<Labelled>> {
         _ => {}
     }
     Some(Vec::read("attributes", entry.value, findings).unwrap_or_default())
+}
+
+/// Reads `consent`: a path or several.
+fn consent(section: &mut Section<'_>) -> Vec<Path> {
+    let Some(paths) = section.get::<Located<Vec<Path>>>("consent") else { return Vec::new() };
+    if paths.value.is_empty() {
+        section.findings().error(
+            Problem::at(&paths.place, "`consent` names no path, so that nothing is asked for")
+                .help("name where consent is, such as consents.marketing.email.val, or remove it"),
+        );
+    }
+    paths.value
 }
 
 /// Reads `removed`, whose `null` may be written with or without quotes.

@@ -80,7 +80,8 @@ pub(super) fn read(
     let mapping = mapping::read(&mut section, retain, &mut labelled);
     governance::check(&mut section, labelled.as_deref());
     if let Some(mapping) = &mapping {
-        holes.check(mapping, section.findings());
+        let url = endpoint.as_ref().map(|endpoint| &endpoint.value);
+        holes.check(mapping, url, section.findings());
     }
     if endpoint.as_ref().is_some_and(|endpoint| endpoint.value.fixed().is_none()) {
         request.classes = request.classes.for_templated_url();

@@ -1,7 +1,7 @@
 use super::Findings;
 use crate::{
     config::problem::{Place, Problem},
-    endpoint::template::{Template, TemplateError},
+    endpoint::template::{Template, TemplateError, UrlTemplate},
     profile::{Mapping, Path},
 };
 
@@ -33,16 +33,47 @@ impl Holes {
         }
     }
 
-    /// Reports each hole that no export may fill.
-    pub(super) fn check(self, mapping: &Mapping, findings: &Findings) {
+    /// Reports each hole that no export may fill, or not every export can: of a profile that has
+    /// withdrawn its consent no attribute is sent.
+    pub(super) fn check(
+        self,
+        mapping: &Mapping,
+        endpoint: Option<&UrlTemplate>,
+        findings: &Findings,
+    ) {
+        let asks = !mapping.spec().consent.is_empty();
+        let in_path = endpoint.map(UrlTemplate::path_names).unwrap_or_default();
         for Hole { path, place, secret } in self.0 {
-            match mapping.fields(&[path]) {
+            let beyond = asks && !mapping.identifies(&path);
+            let is_in_path = in_path.iter().any(|name| name.parse().as_ref() == Ok(&path));
+            match mapping.fields(std::slice::from_ref(&path)) {
+                Ok(_) if beyond && !secret => {
+                    findings.warn(unsent_after_withdrawal(&path, &place, is_in_path));
+                }
                 Ok(_) => {}
                 Err(_) if secret => findings.error(unnamed(&place)),
                 Err(error) => findings.error(Problem::with_remedy(&place, &error)),
             }
         }
     }
+}
+
+fn unsent_after_withdrawal(path: &Path, place: &Place, is_in_path: bool) -> Problem {
+    let (what, help) = if is_in_path {
+        (
+            "the endpoint is not told of withdrawn consent, as the path of its URL needs the \
+             attribute",
+            "name an identity namespace in the path, as in {identityMap.crmid}: identities are \
+             sent with a withdrawal, attributes are not",
+        )
+    } else {
+        (
+            "what tells the endpoint of withdrawn consent goes without the header or parameter \
+             that needs the attribute",
+            "make sure that the endpoint takes it without, or name an identity namespace",
+        )
+    };
+    Problem::at(place, format!("{what} {path}")).help(help)
 }
 
 fn unnamed(place: &Place) -> Problem {

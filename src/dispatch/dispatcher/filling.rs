@@ -161,12 +161,17 @@ impl<S: Store> Work<S> {
     fn bury(&mut self, claim: &Claim, error: &ExportError) {
         let metrics = &self.dispatcher.metrics;
         metrics.errors(error.kind(), "processing").inc();
-        tracing::warn!(
-            sink = metrics.name(),
-            profile = %claim.id,
-            reason = error.to_string(),
-            "a profile cannot be exported; a dead letter until something relevant changes"
-        );
+        let (sink, profile, reason) = (metrics.name(), claim.id, error.to_string());
+        if claim.known.withdrawn.is_some() {
+            tracing::warn!(sink, %profile, reason, "the endpoint cannot be told of withdrawn consent");
+        } else {
+            tracing::warn!(
+                sink,
+                %profile,
+                reason,
+                "a profile cannot be exported; a dead letter until something relevant changes"
+            );
+        }
         let letter = letter::unrenderable(claim, error.to_string(), self.dispatcher.clock.now());
         let outcome = Outcome::Refused(Arc::new(letter));
         let settled = Settled { id: claim.id, version: claim.version, outcome, unknown: false };

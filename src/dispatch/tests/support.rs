@@ -347,6 +347,7 @@ fn spec(segment: bool) -> MappingSpec {
         segment_names: false,
         segment_timestamps: false,
         legacy_status: false,
+        consent: Vec::new(),
         removed: Removed::default(),
         when: When::default(),
         retain: Retain::default(),

@@ -54,6 +54,25 @@ impl UrlTemplate {
         self.rest.as_ref().map_or(&[], |rest| rest.names())
     }
 
+    /// The same URL without those parameters of the query that have a hole which `leave_out` names.
+    pub fn without_parameters(&self, leave_out: impl Fn(&str) -> bool) -> Self {
+        let (mut rest, query) = self.parts();
+        let parameters = query.map(|query| query.split('&')).unwrap_or_default();
+        let kept =
+            parameters.into_iter().filter(|one| !one.names().iter().any(|name| leave_out(name)));
+        for (i, parameter) in kept.enumerate() {
+            rest.append(Template::literal(if i == 0 { "?" } else { "&" }));
+            rest.append(parameter);
+        }
+        let rest = self.rest.as_ref().map(|_| Arc::new(rest));
+        Self { url: self.url.clone(), rest }
+    }
+
+    /// The names of the holes of the path.
+    pub fn path_names(&self) -> Vec<String> {
+        self.parts().0.names().to_vec()
+    }
+
     /// The path as it was written, with its holes.
     pub fn path(&self) -> String {
         self.parts().0.to_string()

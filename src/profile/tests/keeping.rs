@@ -139,11 +139,11 @@ fn a_known_profile_is_judged_anew_under_a_changed_mapping() {
     let body = format!(r#"{{"a":1,"b":2,{SEGMENTS}}}"#);
     let known = known_after(&before, &[&body]);
     let (_, followed) = before.fingerprints_of(SEED, &known).unwrap();
-    assert!(!followed);
+    assert_eq!(followed, Followed::No);
 
     let after = compile(spec(&["b"], &["u"]));
     let (judged, followed) = after.fingerprints_of(SEED, &known).unwrap();
-    assert!(followed);
+    assert_eq!(followed, Followed::Yes);
     let fresh = prints(&after, &body);
     assert_eq!(judged.attributes, fresh.attributes);
     assert_eq!(judged.identities, fresh.identities);

@@ -1,5 +1,6 @@
 //! What the module promises, over records as they come.
 
+mod consent;
 mod exporting;
 mod fields;
 mod keeping;
@@ -29,6 +30,7 @@ pub(super) fn spec(attributes: &[&str], segments: &[&str]) -> MappingSpec {
         segment_names: false,
         segment_timestamps: false,
         legacy_status: false,
+        consent: Vec::new(),
         removed: Removed::Omit,
         when: When::Changed,
         retain: Retain::Mapped,

@@ -141,7 +141,10 @@ fn mappings() -> Vec<Mapping> {
         removed: Removed::Null,
         ..spec(&["a", "c"], &["a"])
     };
-    [spec(&["a", "b.c"], &["a", "b"]), all, whole, prefixed, inside].map(compile).into()
+    let consenting = MappingSpec { consent: paths(&["b", "c.b"]), ..inside.clone() };
+    let consenting_all = MappingSpec { consent: paths(&["a.a", "consents"]), ..all.clone() };
+    let plain = spec(&["a", "b.c"], &["a", "b"]);
+    [plain, all, whole, prefixed, inside, consenting, consenting_all].map(compile).into()
 }
 
 /// A record whose parts may or may not have the right shape.
@@ -178,7 +181,8 @@ fn record() -> impl Strategy<Value = String> {
     });
     let memberships = prop::collection::btree_map("[a-c]", membership, 0..4).prop_map(Json::Object);
     let memberships = prop::collection::btree_map("[ab]", memberships, 0..3).prop_map(Json::Object);
-    let attributes = prop::collection::btree_map("[a-c]", json(), 0..4);
+    let value = prop_oneof![4 => json(), 1 => Just(Json::Text("y".into()))];
+    let attributes = prop::collection::btree_map("[a-c]|consents", value, 0..4);
     (attributes, identities, memberships, any::<u64>()).prop_map(
         |(mut record, ids, segments, seed)| {
             record.insert("identityMap".into(), ids);
@@ -210,7 +214,8 @@ proptest! {
             let Ok(projected) = mapping.project(SEED, record.as_bytes()) else { continue };
             let known = mapping.advance(None, projected.keep(), NOW).known;
             let judged = mapping.fingerprints_of(SEED, &known).unwrap();
-            prop_assert_eq!(judged, (projected.prints, projected.followed));
+            let followed = if projected.followed { Followed::Yes } else { Followed::No };
+            prop_assert_eq!(judged, (projected.prints, followed));
             prop_assert_eq!(Known::decode(&known.encode()).unwrap(), known.clone());
             let export = export_text(&mapping, &known, 0);
             prop_assert!(!export.contains('\n'));

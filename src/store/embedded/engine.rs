@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Micros},
-    profile::{Known, Mapping, ProfileId},
+    profile::{Followed, Known, Mapping, ProfileId},
     store::{
         Counts, DeadLetter, InvalidRecord, LetterBounds, StoreError, Triggers, Update, Verdict,
         ids::IdHasher,
@@ -193,7 +193,7 @@ impl Engine {
         self.store(&group, applied)?;
         for (id, known) in group.known.drain() {
             // Only what is due will be claimed, and what is not claimed would stay for ever.
-            if group.rows.get(&id).is_some_and(|row| row.due) {
+            if group.rows.get(&id).is_some_and(Row::is_deliverable) {
                 self.fresh.insert(id, known);
             } else {
                 self.fresh.take(&id);
@@ -202,7 +202,7 @@ impl Engine {
         let now = self.clock.now();
         for (id, row) in group.rows.drain() {
             self.cache.insert(id, row);
-            if row.due {
+            if row.is_deliverable() {
                 self.enqueue(id, &row, now);
             }
         }
@@ -317,17 +317,25 @@ impl Engine {
     /// Brings a row of an older mapping up to the present one, from what is kept of its profile.
     /// What the mapping follows now, and what it exports now besides, becomes due; what it only no
     /// longer maps makes nothing due.
+    ///
+    /// Consent that the mapping asks for now counts like that of a record where it was kept: who
+    /// refuses is no longer followed, and the endpoint is told if it has heard of the profile.
+    /// Where it was not kept, the row is held: it stays as it is, and nothing is exported and no
+    /// withdrawal sent until the next record.
     fn current(&mut self, id: &ProfileId, mut row: Row) -> Result<Row, StoreError> {
         if row.generation == self.record.generation {
             return Ok(row);
         }
         let added = row.generation < self.record.added;
         row.generation = self.record.generation;
-        let Some(known) = self.known(id)? else { return Ok(row) };
+        let Some(mut known) = self.known(id)? else { return Ok(row) };
         let (prints, followed) = self
             .mapping
             .fingerprints_of(self.record.seed, &known)
             .map_err(|error| StoreError::Damaged(format!("profile {id}: {error}")))?;
+        let withdrew = self.note_consent(id, &mut known)?;
+        row.held = followed == Followed::Unknown;
+        let followed = if row.held { row.followed } else { followed == Followed::Yes };
         let was_followed = std::mem::replace(&mut row.followed, followed);
         // Of a profile that is not followed there is nothing to send again.
         row.dead &= followed;
@@ -336,6 +344,8 @@ impl Engine {
             triggers = Triggers::FOLLOWED;
         } else if followed && added {
             triggers = changes(&row.prints, &prints);
+        } else if was_followed && withdrew && self.offered(id, &row) {
+            triggers = Triggers::UNFOLLOWED;
         }
         row.prints = prints;
         if !triggers.is_empty() {
@@ -345,6 +355,20 @@ impl Engine {
             withdraw(&mut row);
         }
         Ok(row)
+    }
+
+    /// Whether consent is found to be withdrawn under a mapping that asks for it anew.
+    fn note_consent(&mut self, id: &ProfileId, known: &mut Known) -> Result<bool, StoreError> {
+        // No less than any time that was noted before.
+        let now = self.clock.now().max(self.last_version + 1);
+        let noted = self
+            .mapping
+            .note_consent(known, now)
+            .map_err(|error| StoreError::Damaged(format!("profile {id}: {error}")))?;
+        if noted {
+            self.group.known.insert(*id, known.clone());
+        }
+        Ok(noted && known.withdrawn.is_some())
     }
 
     fn offered(&self, id: &ProfileId, row: &Row) -> bool {
@@ -375,7 +399,7 @@ impl Engine {
 
     fn write(&mut self, id: ProfileId, before: Option<&Row>, row: Row) {
         if before == Some(&row) {
-            if row.due {
+            if row.is_deliverable() {
                 let now = self.clock.now();
                 self.enqueue(id, &row, now);
             }

@@ -111,7 +111,7 @@ impl Tally {
         if !counted {
             return;
         }
-        if self.counts.due == 0 && after.due {
+        if self.counts.due == 0 && after.is_deliverable() {
             self.counts.due_after_none += 1;
         }
         if let Some(before) = before {
@@ -124,6 +124,6 @@ impl Tally {
         let counts = &mut self.counts;
         counts.known = step(counts.known, 1);
         counts.followed = step(counts.followed, row.followed.into());
-        counts.due = step(counts.due, row.due.into());
+        counts.due = step(counts.due, row.is_deliverable().into());
     }
 }

@@ -1,3 +1,4 @@
+mod consent;
 mod letters;
 
 use std::{path::Path, sync::Arc};
@@ -32,6 +33,7 @@ fn spec() -> MappingSpec {
         segment_names: false,
         segment_timestamps: false,
         legacy_status: false,
+        consent: Vec::new(),
         removed: crate::profile::Removed::default(),
         when: crate::profile::When::default(),
         retain: Retain::default(),

@@ -33,7 +33,7 @@ impl Engine {
                 self.write(id, Some(&before), row);
                 continue;
             }
-            if !row.due {
+            if !row.is_deliverable() {
                 continue;
             }
             let Some(known) = self

@@ -60,12 +60,12 @@ impl Engine {
                 continue;
             };
             let mut row = self.current(&id, before)?;
-            if row.dead {
+            if row.dead && !row.held {
                 let version = next_version(&mut self.last_version, &self.clock);
                 mark_due(&mut row, Triggers::REPLAY, version, self.clock.now());
             }
             // A mapping that changed may have made it due already.
-            if row.due {
+            if row.is_deliverable() {
                 replayed.replayed += 1;
             } else {
                 replayed.not_followed += 1;

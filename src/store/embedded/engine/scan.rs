@@ -31,7 +31,7 @@ impl Engine {
             if row.generation != self.record.generation {
                 let current = self.current(&id, row)?;
                 self.write(id, Some(&row), current);
-            } else if row.due {
+            } else if row.is_deliverable() {
                 self.enqueue(id, &row, now);
             }
         }

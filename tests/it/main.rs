@@ -17,6 +17,7 @@ mod fluent;
 mod gate;
 mod limits;
 mod main_job;
+mod once;
 mod outage;
 mod request;
 mod signing;

@@ -1,4 +1,5 @@
 mod letters;
+mod once;
 
 use std::{path::Path, sync::Arc};
 

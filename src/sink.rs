@@ -7,8 +7,8 @@ use prometheus_client::metrics::counter::Counter;
 use crate::{
     clock::Micros,
     profile::Mapping,
-    record::{Ack, Batch, Record, Unavailable},
-    store::{InvalidRecord, Store, Update, Verdict, embedded::EmbeddedStore},
+    record::{Ack, Batch, Part, Record, Unavailable},
+    store::{Applied, InvalidRecord, SentPart, Store, Update, Verdict, embedded::EmbeddedStore},
     telemetry::Component,
 };
 
@@ -69,13 +69,16 @@ impl Sink {
                 tokio::task::yield_now().await;
             }
         }
-        let Taking { updates, invalid, origins } = taking;
-        let mut ack = Ack { invalid: invalid.len() as u64, ..Ack::default() };
-        let mut first = invalid.first().cloned();
+        let Taking { updates, invalid, invalid_at, origins } = taking;
+        let parts = sent_parts(batch, &invalid_at);
+        let (offered, mut first) = (invalid.len(), invalid.first().cloned());
         let unavailable = |error: crate::store::StoreError| Unavailable(error.to_string());
-        let verdicts = self.0.store.apply(updates, invalid).await.map_err(unavailable)?;
-        let mut misfits = Vec::new();
-        for (verdict, record) in verdicts.into_iter().zip(origins) {
+        let applied = self.0.store.apply_once(updates, invalid, parts.clone()).await;
+        let Applied { verdicts, invalid } = applied.map_err(unavailable)?;
+        let repeated = offered - invalid;
+        let mut ack = Ack { invalid: invalid as u64, unchanged: repeated as u64, ..Ack::default() };
+        let (mut misfits, mut misfit_at) = (Vec::new(), Vec::new());
+        for (number, (verdict, record)) in verdicts.into_iter().zip(origins).enumerate() {
             match verdict {
                 Verdict::Changed(_) => ack.changed += 1,
                 Verdict::Unchanged => ack.unchanged += 1,
@@ -85,16 +88,19 @@ impl Sink {
                     let reason = "profile.version is of another kind (number, timestamp) than \
                                   the version that is known of this profile";
                     misfits.push(invalid_record(batch, record, reason.to_owned()));
+                    misfit_at.push(number);
                 }
             }
         }
         if !misfits.is_empty() {
             first = first.or_else(|| misfits.first().cloned());
             ack.invalid += misfits.len() as u64;
-            self.0.store.apply(Vec::new(), misfits).await.map_err(unavailable)?;
+            let parts = misfit_parts(&parts, &misfit_at);
+            self.0.store.apply_once(Vec::new(), misfits, parts).await.map_err(unavailable)?;
         }
         self.0.verdicts.count(&ack);
-        if let Some(InvalidRecord { source, place, reason, received, .. }) = first
+        if ack.invalid > 0
+            && let Some(InvalidRecord { source, place, reason, received, .. }) = first
             && let Some(records) = self.0.complaints.due(received, ack.invalid)
         {
             let sink = self.0.metrics.name();
@@ -126,7 +132,10 @@ impl Sink {
                 });
                 taking.origins.push(record);
             }
-            Err(invalid) => taking.invalid.push(invalid_record(batch, record, invalid.to_string())),
+            Err(invalid) => {
+                taking.invalid_at.push(taking.updates.len() + taking.invalid.len());
+                taking.invalid.push(invalid_record(batch, record, invalid.to_string()));
+            }
         }
     }
 }
@@ -135,6 +144,8 @@ impl Sink {
 struct Taking<'a> {
     updates: Vec<Update>,
     invalid: Vec<InvalidRecord>,
+    /// Where in the batch the invalid ones stood.
+    invalid_at: Vec<usize>,
     /// The record of each update.
     origins: Vec<&'a Record>,
 }
@@ -144,6 +155,7 @@ impl Taking<'_> {
         Self {
             updates: Vec::with_capacity(records),
             invalid: Vec::new(),
+            invalid_at: Vec::new(),
             origins: Vec::with_capacity(records),
         }
     }
@@ -187,6 +199,35 @@ impl Complaints {
     }
 }
 
+/// The parts of a batch whose records with these numbers are invalid.
+fn sent_parts(batch: &Batch, invalid_at: &[usize]) -> Vec<SentPart> {
+    let invalid = shares(batch.parts.iter().map(|part| part.records), invalid_at);
+    let part = |(part, invalid): (&Part, usize)| SentPart {
+        id: part.id,
+        updates: part.records - invalid,
+        invalid,
+    };
+    batch.parts.iter().zip(invalid).map(part).collect()
+}
+
+/// Those of `parts` of which updates with these numbers turned out to be invalid, with nothing but
+/// those.
+fn misfit_parts(parts: &[SentPart], misfit_at: &[usize]) -> Vec<SentPart> {
+    let misfits = shares(parts.iter().map(|part| part.updates), misfit_at);
+    let part = |(part, invalid): (&SentPart, usize)| SentPart { id: part.id, updates: 0, invalid };
+    parts.iter().zip(misfits).filter(|(_, misfits)| *misfits > 0).map(part).collect()
+}
+
+/// How many of `places`, which ascend, lie in each of several stretches that follow each other.
+fn shares(lengths: impl Iterator<Item = usize>, places: &[usize]) -> impl Iterator<Item = usize> {
+    let (mut end, mut seen) = (0, 0);
+    lengths.map(move |length| {
+        end += length;
+        let before = std::mem::replace(&mut seen, places.partition_point(|place| *place < end));
+        seen - before
+    })
+}
+
 fn invalid_record(batch: &Batch, record: &Record, reason: String) -> InvalidRecord {
     tracing::debug!(source = %batch.source, place = %record.place, reason, "invalid record");
     let excerpt = &record.json[..record.json.len().min(EXCERPT_BYTES)];
@@ -200,17 +241,4 @@ fn invalid_record(batch: &Batch, record: &Record, reason: String) -> InvalidReco
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn invalid_records_are_spoken_of_at_once_and_then_all_together_now_and_then() {
-        let complaints = Complaints::default();
-        let start = 1_700_000_000_000_000;
-        assert_eq!(complaints.due(start, 2), Some(2));
-        assert_eq!(complaints.due(start + 1, 3), None);
-        assert_eq!(complaints.due(start + COMPLAINT_MICROS - 1, 4), None);
-        assert_eq!(complaints.due(start + COMPLAINT_MICROS, 5), Some(12));
-        assert_eq!(complaints.due(start - COMPLAINT_MICROS, 1), Some(1), "the clock was set back");
-    }
-}
+mod tests;

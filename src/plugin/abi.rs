@@ -143,14 +143,14 @@ unsafe extern "C" fn FLBPluginInit(plugin: *mut OutputPlugin) -> c_int {
 /// # Safety
 ///
 /// `context` must be null or what [`FLBPluginInit`] left in the context, `data` valid for `length`
-/// bytes during the call.
+/// bytes and `tag` null or a text that ends with a null byte, both during the call.
 // SAFETY: as above.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn FLBPluginFlushCtx(
     context: *mut c_void,
     data: *const c_void,
     length: usize,
-    _tag: *const c_char,
+    tag: *const c_char,
 ) -> c_int {
     let verdict = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: it is null or an instance, which lives until `FLBPluginExitCtx`; that is called
@@ -161,8 +161,14 @@ unsafe extern "C" fn FLBPluginFlushCtx(
         if data.is_null() {
             return Verdict::Ok;
         }
+        let tag = if tag.is_null() {
+            &[][..]
+        } else {
+            // SAFETY: the caller vouches for it; the text is only used within the call.
+            unsafe { CStr::from_ptr(tag) }.to_bytes()
+        };
         // SAFETY: the caller vouches for it; the bytes are only used within the call.
-        instance.flush(unsafe { slice::from_raw_parts(data.cast(), length) })
+        instance.flush(tag, unsafe { slice::from_raw_parts(data.cast(), length) })
     }));
     print_lines(LINES_AT_ONCE);
     verdict.unwrap_or(Verdict::Retry) as c_int

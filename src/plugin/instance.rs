@@ -45,6 +45,7 @@ pub(super) struct Instance {
 }
 
 struct Chunk {
+    tag: Vec<u8>,
     bytes: Vec<u8>,
     /// When the flush gives up.
     deadline: Instant,
@@ -74,14 +75,10 @@ impl Instance {
     }
 
     /// Hands over a copy of the bytes and waits until they are on disk. Runs on a small stack.
-    pub(super) fn flush(&self, bytes: &[u8]) -> Verdict {
-        let mut copy = Vec::new();
-        if copy.try_reserve_exact(bytes.len()).is_err() {
-            return Verdict::Retry;
-        }
-        copy.extend_from_slice(bytes);
+    pub(super) fn flush(&self, tag: &[u8], bytes: &[u8]) -> Verdict {
+        let (Some(tag), Some(bytes)) = (copy(tag), copy(bytes)) else { return Verdict::Retry };
         let (reply, verdict) = sync_channel(1);
-        let chunk = Chunk { bytes: copy, deadline: Instant::now() + DEADLINE, reply };
+        let chunk = Chunk { tag, bytes, deadline: Instant::now() + DEADLINE, reply };
         if self.chunks.try_send(chunk).is_err() {
             return Verdict::Retry;
         }
@@ -162,12 +159,12 @@ impl Worker {
         let feed = Feed { name: SOURCE.into(), intake, clock: clock.clone(), metrics };
         let throttle = Throttle::default();
         let take = async {
-            while let Some(Chunk { bytes, deadline, reply }) = self.arriving.recv().await {
+            while let Some(Chunk { tag, bytes, deadline, reply }) = self.arriving.recv().await {
                 // Nobody waits for it, and it comes again.
                 if deadline <= Instant::now() {
                     continue;
                 }
-                let verdict = match take_chunk(&feed, &throttle, &bytes).await {
+                let verdict = match take_chunk(&feed, &throttle, &tag, &bytes).await {
                     Ok(_) => Verdict::Ok,
                     Err(error) => refused(&error, &throttle),
                 };
@@ -200,6 +197,14 @@ impl Worker {
             }
         }
     }
+}
+
+/// A copy, if there is memory for it.
+fn copy(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len()).ok()?;
+    copy.extend_from_slice(bytes);
+    Some(copy)
 }
 
 fn refused(error: &ChunkError, throttle: &Throttle) -> Verdict {
@@ -241,9 +246,9 @@ mod tests {
         let instance = Instance::start(options(&dir)).unwrap();
         let profile = b"\x82\xabidentityMap\x81\xa5crmid\x91\x81\xa2id\xa1c\xa1n\x01";
         let event = [&b"\x92\xce\x65\x00\x00\x00"[..], profile].concat();
-        assert_eq!(instance.flush(&event), Verdict::Ok);
-        assert_eq!(instance.flush(&event[..20]), Verdict::Error);
-        assert_eq!(instance.flush(b""), Verdict::Ok);
+        assert_eq!(instance.flush(b"tag", &event), Verdict::Ok);
+        assert_eq!(instance.flush(b"tag", &event[..20]), Verdict::Error);
+        assert_eq!(instance.flush(b"tag", b""), Verdict::Ok);
         instance.stop();
     }
 
@@ -263,9 +268,9 @@ mod tests {
         let thread = std::thread::spawn(|| {});
         let instance = Instance { chunks, stop: CancellationToken::new(), thread };
         let (reply, _waits) = sync_channel(1);
-        let waiting = Chunk { bytes: Vec::new(), deadline: Instant::now(), reply };
+        let waiting = Chunk { tag: Vec::new(), bytes: Vec::new(), deadline: Instant::now(), reply };
         assert!(instance.chunks.try_send(waiting).is_ok());
-        assert_eq!(instance.flush(b"\x90"), Verdict::Retry);
+        assert_eq!(instance.flush(b"tag", b"\x90"), Verdict::Retry);
         drop(arriving);
         instance.stop();
     }

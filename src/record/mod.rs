@@ -1,11 +1,14 @@
 //! A record: the JSON bytes of one profile with the place they came from, and the
 //! acknowledgement that a source waits for.
 
+mod sent;
+
 use std::{fmt, future::Future, ops::AddAssign, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub use self::sent::{Part, SentId};
 use crate::clock::Micros;
 
 /// One record as it was received. Nothing has been checked yet: the bytes may not be JSON at all.
@@ -47,6 +50,9 @@ pub struct Batch {
     pub received: Micros,
     /// The records in their order of arrival.
     pub records: Vec<Record>,
+    /// What the records are parts of, from the first record on; those after the last part have no
+    /// id. A part lies in one batch whole.
+    pub parts: Vec<Part>,
 }
 
 /// What became of a batch once every sink has committed it.
@@ -56,7 +62,7 @@ pub struct Ack {
     pub received: u64,
     /// Updates that made a profile due.
     pub changed: u64,
-    /// Updates that changed nothing relevant.
+    /// Updates that changed nothing relevant, and records that came a second time.
     pub unchanged: u64,
     /// Updates of profiles that are remembered but not exported.
     pub not_followed: u64,

@@ -25,7 +25,7 @@ impl<I: Intake> Feed<I> {
     pub(super) fn batch(&self, records: Vec<Record>, bytes: usize) -> Batch {
         self.metrics.received_events.inc_by(records.len() as u64);
         self.metrics.received_bytes.inc_by(bytes as u64);
-        Batch { source: self.name.clone(), received: self.clock.now(), records }
+        Batch { source: self.name.clone(), received: self.clock.now(), records, parts: Vec::new() }
     }
 }
 

@@ -14,7 +14,10 @@ pub use letter::{
     DeadLetter, InvalidRecord, Letter, LetterBounds, LetterId, LetterKind, LetterPlace, NoLetterId,
     Replayed,
 };
-pub use types::{Claim, Claims, Counts, Outcome, Settled, StoreError, Triggers, Update, Verdict};
+pub use types::{
+    Applied, Claim, Claims, Counts, Outcome, SentPart, Settled, StoreError, Triggers, Update,
+    Verdict,
+};
 
 use crate::profile::ProfileId;
 
@@ -26,7 +29,19 @@ pub trait Store: Clone + Send + Sync + 'static {
         &self,
         updates: Vec<Update>,
         invalid: Vec<InvalidRecord>,
-    ) -> impl Future<Output = Result<Vec<Verdict>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Vec<Verdict>, StoreError>> + Send {
+        async { Ok(self.apply_once(updates, invalid, Vec::new()).await?.verdicts) }
+    }
+
+    /// The same where the sender may send again what it sent. `parts` says what came under which
+    /// id, from the first update and the first invalid record on; a part whose id is remembered is
+    /// skipped. An id is remembered with what came under it, in the same commit.
+    fn apply_once(
+        &self,
+        updates: Vec<Update>,
+        invalid: Vec<InvalidRecord>,
+        parts: Vec<SentPart>,
+    ) -> impl Future<Output = Result<Applied, StoreError>> + Send;
 
     /// At most `max` due profiles, none of which is in flight. They are in flight until settled.
     fn claim(&self, max: usize) -> impl Future<Output = Result<Claims, StoreError>> + Send {

@@ -7,6 +7,7 @@ use super::DeadLetter;
 use crate::{
     clock::Micros,
     profile::{Fingerprints, Kept, Known, ProfileId, SourceVersion},
+    record::SentId,
 };
 
 /// One record of a profile, projected, to be compared with what is known of that profile.
@@ -111,6 +112,26 @@ pub enum Verdict {
     Stale,
     /// The source version is of another kind than the known one.
     Invalid,
+}
+
+/// Updates and invalid records that came under one id, and come again under it or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SentPart {
+    /// Absent where the sender gives no id.
+    pub id: Option<SentId>,
+    /// How many updates they are.
+    pub updates: usize,
+    /// How many invalid records they are.
+    pub invalid: usize,
+}
+
+/// What became of what was applied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// In the order of the updates. One that came before is unchanged.
+    pub verdicts: Vec<Verdict>,
+    /// Invalid records that are kept now and were not before.
+    pub invalid: usize,
 }
 
 /// A due profile, in flight until it is settled.

@@ -15,14 +15,14 @@ use tokio::time::timeout;
 use crate::support::{MAPPING, PATIENCE, Place, Process};
 
 impl Place {
-    fn connect(&self) -> TcpStream {
+    pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     }
 
     /// Waits for so many profiles at the endpoint.
-    async fn arrivals(&mut self, count: usize) {
+    pub(crate) async fn arrivals(&mut self, count: usize) {
         for _ in 0..count {
             timeout(PATIENCE, self.arrived.recv()).await.unwrap().unwrap();
         }
@@ -65,7 +65,7 @@ fn acknowledged(stream: &mut impl Read, chunk: &str) {
 }
 
 /// Sends a chunk and waits for its acknowledgement.
-fn deliver(stream: &mut (impl Read + Write), ids: std::ops::Range<u64>, chunk: &str) {
+pub(crate) fn deliver(stream: &mut (impl Read + Write), ids: std::ops::Range<u64>, chunk: &str) {
     stream.write_all(&message(ids, chunk)).unwrap();
     acknowledged(stream, chunk);
 }

@@ -18,6 +18,7 @@ mod fluent;
 mod gate;
 mod limits;
 mod main_job;
+mod once;
 mod outage;
 mod reload;
 mod reload_sources;

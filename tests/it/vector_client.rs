@@ -156,6 +156,14 @@ pub(crate) fn log_of(json: &str) -> EventWrapper {
     log(fields_of(serde_json::from_str(json).unwrap()))
 }
 
+/// The same event under an id of its own.
+pub(crate) fn identified(mut event: EventWrapper, id: u64) -> EventWrapper {
+    if let Some(Event::Log(Log { metadata_full: Some(metadata), .. })) = &mut event.event {
+        metadata.source_event_id = [id.to_be_bytes(), [0; 8]].concat();
+    }
+    event
+}
+
 /// Calls the source as Vector's sink does. Clones share a connection.
 #[derive(Clone)]
 pub(crate) struct VectorClient(Grpc<Client<Https, Body>>);

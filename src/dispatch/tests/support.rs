@@ -27,8 +27,8 @@ use crate::{
     endpoint::template::{HeaderTemplate, Template},
     profile::{Attributes, Mapping, MappingSpec, ProfileId, Removed, Retain, SegmentSpec, When},
     store::{
-        Claims, Counts, DeadLetter, InvalidRecord, Settled, Store, StoreError, Update, Verdict,
-        embedded::inline::InlineStore,
+        Applied, Claims, Counts, DeadLetter, InvalidRecord, SentPart, Settled, Store, StoreError,
+        Update, Verdict, embedded::inline::InlineStore,
     },
     telemetry::Component,
 };
@@ -58,12 +58,13 @@ impl TestStore {
 }
 
 impl Store for TestStore {
-    async fn apply(
+    async fn apply_once(
         &self,
         updates: Vec<Update>,
         invalid: Vec<InvalidRecord>,
-    ) -> Result<Vec<Verdict>, StoreError> {
-        self.inner.apply(updates, invalid).await
+        parts: Vec<SentPart>,
+    ) -> Result<Applied, StoreError> {
+        self.inner.apply_once(updates, invalid, parts).await
     }
 
     async fn claim_lots(&self, max: usize, lot: usize) -> Result<Claims, StoreError> {

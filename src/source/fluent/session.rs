@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     listen::Stream,
-    record::{Batch, Intake},
+    record::{Batch, Intake, Part, SentId},
     source::msgpack::Reader,
 };
 
@@ -36,6 +36,8 @@ pub(super) struct Session<I> {
 #[derive(Default)]
 struct Share {
     decoded: Decoded,
+    /// Each message's records.
+    parts: Vec<Part>,
     /// The ids to acknowledge.
     chunks: Vec<Bytes>,
     /// Whether there are records that nobody asked to have acknowledged.
@@ -82,11 +84,12 @@ impl<I: Intake> Session<I> {
             let share = self.read(messages.clone()).await?;
             messages.advance(share.length);
             self.note(&share);
-            let answer = self.offer(share.decoded, &share.chunks, share.unasked).await?;
+            let Share { decoded, parts, chunks, unasked, trouble, .. } = share;
+            let answer = self.offer(decoded, parts, &chunks, unasked).await?;
             if !answer.is_empty() {
                 self.inbox.send(&answer).await?;
             }
-            if let Some(trouble) = share.trouble {
+            if let Some(trouble) = trouble {
                 return Err(trouble);
             }
         }
@@ -95,11 +98,12 @@ impl<I: Intake> Session<I> {
 
     async fn read(&self, messages: Bytes) -> Result<Share, Trouble> {
         let limit = self.shared.settings.max_decompressed_bytes;
+        let source = self.shared.feed.name.clone();
         if messages.len() < LARGE && !is_compressed(&messages) {
-            return Ok(Share::read(&messages, limit));
+            return Ok(Share::read(&source, &messages, limit));
         }
         let permit = self.shared.large.acquire().await;
-        let read = spawn_blocking(move || Share::read(&messages, limit)).await;
+        let read = spawn_blocking(move || Share::read(&source, &messages, limit)).await;
         drop(permit);
         read.map_err(|error| Trouble::Unavailable(format!("cannot read a message: {error}")))
     }
@@ -108,6 +112,7 @@ impl<I: Intake> Session<I> {
     async fn offer(
         &self,
         decoded: Decoded,
+        parts: Vec<Part>,
         chunks: &[Bytes],
         unasked: bool,
     ) -> Result<Vec<u8>, Trouble> {
@@ -115,6 +120,7 @@ impl<I: Intake> Session<I> {
             return Ok(acknowledgement(chunks));
         }
         let batch = self.shared.feed.batch(decoded.records, decoded.bytes);
+        let batch = Batch { parts, ..batch };
         if chunks.is_empty() {
             self.insist(batch).await?;
             return Ok(Vec::new());
@@ -197,12 +203,12 @@ impl<I: Intake> Session<I> {
 
 impl Share {
     /// Reads messages from the front until there is enough for a batch or one is wrong.
-    fn read(messages: &Bytes, limit: usize) -> Self {
+    fn read(source: &str, messages: &Bytes, limit: usize) -> Self {
         let mut share = Self::default();
         let mut decoder = Decoder::new(limit);
         let mut reader = Reader::new(messages);
         while !reader.is_empty() && !decoder.is_full() {
-            if let Err(trouble) = share.add(&mut reader, messages, &mut decoder) {
+            if let Err(trouble) = share.add(source, &mut reader, messages, &mut decoder) {
                 share.trouble = Some(trouble);
                 break;
             }
@@ -214,17 +220,23 @@ impl Share {
 
     fn add(
         &mut self,
+        source: &str,
         reader: &mut Reader<'_>,
         messages: &Bytes,
         decoder: &mut Decoder,
     ) -> Result<(), Trouble> {
-        let frame = Frame::parse(reader.value()?)?;
+        let message = reader.value()?;
+        let frame = Frame::parse(message)?;
         if frame.options.not_logs {
             self.not_logs += 1;
         } else {
             let known = decoder.records();
             decoder.add(&frame)?;
-            self.unasked |= frame.options.chunk.is_none() && decoder.records() > known;
+            let records = decoder.records() - known;
+            self.unasked |= frame.options.chunk.is_none() && records > 0;
+            // A sender repeats a message that it wants acknowledged, byte for byte.
+            let id = frame.options.chunk.map(|chunk| SentId::of(source, chunk, message));
+            self.parts.push(Part { id, records });
         }
         self.chunks.extend(frame.options.chunk.map(|chunk| messages.slice_ref(chunk)));
         Ok(())

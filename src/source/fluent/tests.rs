@@ -231,6 +231,26 @@ async fn messages_that_came_together_are_committed_together_and_each_acknowledge
 }
 
 #[tokio::test]
+async fn a_message_that_is_to_be_acknowledged_is_known_again_and_told_from_every_other() {
+    let mut source = start().await;
+    let mut parts = async |messages: &[Vec<u8>]| {
+        let mut stream = source.connect().await;
+        stream.write_all(&messages.concat()).await.unwrap();
+        timeout(PATIENCE, source.arrived.recv()).await.unwrap().unwrap().parts
+    };
+    let [chunk, other] = [b"\x81\xa5chunk\xa1c", b"\x81\xa5chunk\xa1d"];
+    let first = parts(&[packed(&entries(), chunk)]).await;
+    assert_eq!((first.len(), first[0].records), (1, 5));
+    let again = [packed(b"\x92\x00\x80", b"\x80"), packed(&entries(), chunk)];
+    let again = parts(&again).await;
+    assert_eq!((again[0].id, again[0].records), (None, 1));
+    assert_eq!(again[1..], first[..]);
+    for message in [packed(&entries(), other), packed(b"\x92\x00\x80", chunk)] {
+        assert_ne!(parts(&[message]).await[0].id, first[0].id);
+    }
+}
+
+#[tokio::test]
 async fn a_message_may_come_in_pieces() {
     let mut source = start().await;
     let mut stream = source.connect().await;

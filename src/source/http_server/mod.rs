@@ -15,7 +15,7 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
@@ -29,12 +29,16 @@ use super::{
 };
 use crate::{
     listen::{self, Listener, Peer},
-    record::{Ack, Intake},
+    record::{Ack, Batch, Intake, Part, SentId},
     telemetry::Throttle,
 };
 
 /// What is spoken inside TLS (ALPN).
 pub const PROTOCOLS: &[&[u8]] = &[b"http/1.1"];
+
+/// What stays the same when a sender repeats a request
+/// (datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header).
+const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// How long a connection may be idle: longer than senders keep theirs (Vector 90 s), so that it is
 /// the sender who closes and no request meets a connection that is just being closed.
@@ -105,12 +109,17 @@ impl<I: Intake> Source<I> {
         };
         let (format, limit) = (Format::of(&head.headers), self.max_body_bytes);
         let sent = body::collect(incoming, &head.headers, limit).await?;
+        let key = head.headers.get(KEY).map(HeaderValue::as_bytes);
+        let id = key.map(|key| SentId::of(&self.feed.name, key, &sent));
         let (length, compressed) = (sent.len(), encoding != Encoding::Identity);
         let read = move || read(sent, encoding, format, limit);
         let read = self.reading.read(length, compressed, read).await;
         let (written, bytes, _turn) = read.map_err(Refusal::Unavailable)??;
         self.feed.note(&written, &self.throttle);
         let batch = self.feed.batch(written.records, bytes);
+        let parts =
+            Vec::from_iter(id.map(|id| Part { id: Some(id), records: batch.records.len() }));
+        let batch = Batch { parts, ..batch };
         let taken = self.feed.intake.take(batch).await;
         taken.map_err(|error| Refusal::Unavailable(error.to_string()))
     }

@@ -1,7 +1,8 @@
 //! Vector's events, from protobuf to JSON text.
 //!
 //! The numbers below are those of the messages that Vector's `vector` sink sends. Of a log event
-//! only the event itself is read; what Vector notes about it besides is for Vector.
+//! the event itself is read and the id that Vector gave it; what else Vector notes about it is for
+//! Vector.
 
 use super::super::{
     json::{DEEPEST, Json, Records, Unread},
@@ -20,6 +21,11 @@ const TRACE: u64 = 3;
 const ENTRIES: u64 = 1;
 /// `Log.value`
 const ROOT: u64 = 2;
+/// `Log.metadata_full`
+const METADATA: u64 = 4;
+
+/// `Metadata.source_event_id`
+const SOURCE_EVENT_ID: u64 = 7;
 
 /// The kinds of `Value`.
 const BYTES: u64 = 1;
@@ -31,20 +37,31 @@ const MAP: u64 = 7;
 const ARRAY: u64 = 8;
 const NULL: u64 = 9;
 
+/// What a message holds.
+pub(super) struct Events<'a> {
+    pub(super) records: Records,
+    /// The id of the event that each record comes from; empty where it has none.
+    pub(super) ids: Vec<&'a [u8]>,
+}
+
 /// Reads a `PushEventsRequest` into records of at most `room` bytes. What it holds besides log
 /// events is counted only.
-pub(super) fn read(message: &[u8], room: usize) -> Result<Records, Unread> {
-    let mut records = Records::new(room);
+pub(super) fn read(message: &[u8], room: usize) -> Result<Events<'_>, Unread> {
+    let mut events = Events { records: Records::new(room), ids: Vec::new() };
     for field in Fields::of(message) {
         let (EVENTS, event) = field? else { continue };
         let event = event.bytes()?;
-        records.add(|json| write_event(event, json))?;
+        let (mut id, others) = (&[][..], events.records.others());
+        events.records.add(|json| write_event(event, json, &mut id))?;
+        if events.records.others() == others {
+            events.ids.push(id);
+        }
     }
-    Ok(records)
+    Ok(events)
 }
 
-/// Writes an event if it is a log event.
-fn write_event(event: &[u8], json: &mut Json) -> Result<bool, Malformed> {
+/// Writes an event if it is a log event, and says which id it has.
+fn write_event<'a>(event: &'a [u8], json: &mut Json, id: &mut &'a [u8]) -> Result<bool, Malformed> {
     let mut log = None;
     for field in Fields::of(event) {
         match field? {
@@ -54,6 +71,11 @@ fn write_event(event: &[u8], json: &mut Json) -> Result<bool, Malformed> {
         }
     }
     let Some(log) = log else { return Ok(false) };
+    // What is wrong with it is no fault of the record.
+    let metadata = log.clone().last(METADATA)?.and_then(|value| value.message().ok());
+    if let Some(Ok(Some(Value::Bytes(found)))) = metadata.map(|data| data.last(SOURCE_EVENT_ID)) {
+        *id = found;
+    }
     // Where there is a root value, the fields are a filler for old versions of Vector.
     match log.clone().last(ROOT)? {
         Some(root) => write_value(root, json, 0)?,

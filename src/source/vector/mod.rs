@@ -7,6 +7,7 @@
 
 mod event;
 mod grpc;
+mod parts;
 
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,10 @@ use http::Request;
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
-use self::grpc::{Answer, Failure, PREFIX};
+use self::{
+    event::Events,
+    grpc::{Answer, Failure, PREFIX},
+};
 use super::{
     Feed,
     body::{self, BodyError, Encoding, Reading},
@@ -26,7 +30,7 @@ use super::{
 };
 use crate::{
     listen::{self, Listener},
-    record::Intake,
+    record::{Batch, Intake, Part},
     telemetry::Throttle,
 };
 
@@ -95,11 +99,13 @@ impl<I: Intake> Source<I> {
             error => unavailable(error.error_type(), &error),
         })?;
         let (length, compressed) = (sent.len(), encoding != Encoding::Identity);
-        let read = self.reading.read(length, compressed, move || read(sent, encoding, limit)).await;
-        let ((written, others), bytes, _turn) =
-            read.map_err(|reason| unavailable("unavailable", &reason))??;
-        self.note(&written, others);
-        let batch = self.feed.batch(written.records, bytes);
+        let source = self.feed.name.clone();
+        let read = move || read(&source, sent, encoding, limit);
+        let read = self.reading.read(length, compressed, read).await;
+        let (read, bytes, _turn) = read.map_err(|reason| unavailable("unavailable", &reason))??;
+        self.note(&read.written, read.others);
+        let batch = self.feed.batch(read.written.records, bytes);
+        let batch = Batch { parts: read.parts, ..batch };
         let taken = self.feed.intake.take(batch).await;
         taken.map(drop).map_err(|error| unavailable("unavailable", &error))
     }
@@ -143,15 +149,31 @@ impl<I: Intake> Source<I> {
     }
 }
 
-/// The log events of a message and how many others there are, and the size of the message.
-fn read(sent: Bytes, encoding: Encoding, limit: usize) -> Result<((Written, u64), usize), Failure> {
+/// What was read from a message.
+struct Read {
+    written: Written,
+    parts: Vec<Part>,
+    /// How many events it held that are no log events.
+    others: u64,
+}
+
+/// The log events of a message, and the size of the message.
+fn read(
+    source: &str,
+    sent: Bytes,
+    encoding: Encoding,
+    limit: usize,
+) -> Result<(Read, usize), Failure> {
     let message = grpc::message(sent, encoding, limit)?;
-    let records = event::read(&message, body::room(limit)).map_err(|unread| match unread {
-        Unread::Malformed(reason) => Failure::Unreadable(reason),
-        Unread::Full => Failure::TooLarge(limit),
-    })?;
+    let Events { records, ids } =
+        event::read(&message, body::room(limit)).map_err(|unread| match unread {
+            Unread::Malformed(reason) => Failure::Unreadable(reason),
+            Unread::Full => Failure::TooLarge(limit),
+        })?;
     let others = records.others();
-    Ok(((records.finish(), others), message.len()))
+    let written = records.finish();
+    let parts = parts::of(source, &written.records, &ids);
+    Ok((Read { written, parts, others }, message.len()))
 }
 
 fn unavailable(error_type: &'static str, reason: &impl ToString) -> Failure {

@@ -121,6 +121,23 @@ async fn events_are_taken_and_answered_with_an_empty_message() {
 }
 
 #[tokio::test]
+async fn each_event_with_an_id_is_a_part_of_its_own() {
+    let mut source = start().await;
+    let identified = |id: &str| {
+        let entry = [field(1, "a"), field(2, field(1, "x"))].concat();
+        field(1, field(1, [field(1, entry), field(4, field(7, id))].concat()))
+    };
+    let damaged = field(1, field(1, field(4, "\u{7}")));
+    let message = [identified("1"), metric(), identified("2"), log("x"), damaged].concat();
+    assert_eq!(source.push(&message).await.status, "0");
+    let parts = source.arrived.try_recv().unwrap().parts;
+    let told: Vec<_> = parts.iter().map(|part| (part.id.is_some(), part.records)).collect();
+    assert_eq!(told, [(true, 1), (true, 1), (false, 2)]);
+    assert_eq!(source.push(&identified("2")).await.status, "0");
+    assert_eq!(source.arrived.try_recv().unwrap().parts, parts[1..2]);
+}
+
+#[tokio::test]
 async fn compressed_messages_are_taken() {
     let mut source = start().await;
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

@@ -37,6 +37,8 @@ pub(super) struct Disk {
     /// The ids of dead letters in the order of their times.
     dead_order: Keyspace,
     invalid: Keyspace,
+    /// The ids that senders gave lately.
+    recent: Keyspace,
     meta: Keyspace,
 }
 
@@ -94,7 +96,7 @@ impl Disk {
             .open()
             .map_err(failed)?;
         let keyspace = |name| database.keyspace(name, KeyspaceCreateOptions::default);
-        // Rows are hashes and counters, which do not compress.
+        // Rows and ids are hashes and counters, which do not compress.
         let plain = || {
             KeyspaceCreateOptions::default()
                 .data_block_compression_policy(CompressionPolicy::all(CompressionType::None))
@@ -110,6 +112,7 @@ impl Disk {
             dead: database.keyspace("dead", separated).map_err(failed)?,
             dead_order: keyspace("dead_order").map_err(failed)?,
             invalid: database.keyspace("invalid", separated).map_err(failed)?,
+            recent: database.keyspace("recent", plain).map_err(failed)?,
             meta: keyspace("meta").map_err(failed)?,
             database,
         };
@@ -156,6 +159,11 @@ impl Disk {
         self.meta.get(name).map_err(failed)?.map(|bytes| decode(&bytes)).transpose()
     }
 
+    /// All pages of ids, in no order that matters.
+    pub(super) fn recent(&self) -> impl Iterator<Item = Result<fjall::Slice, StoreError>> {
+        self.recent.iter().map(|entry| entry.value().map_err(failed))
+    }
+
     /// At most `max` rows after `after` in the order of their ids.
     pub(super) fn rows_after(
         &self,
@@ -181,6 +189,11 @@ impl Batch<'_> {
 
     pub(super) fn known(&mut self, id: &ProfileId, known: &Known) {
         self.batch.insert(&self.disk.profiles, id.0, known.encode());
+    }
+
+    /// Writes a page of ids over whatever was in its place.
+    pub(super) fn recent(&mut self, place: u32, page: Vec<u8>) {
+        self.batch.insert(&self.disk.recent, place.to_be_bytes(), page);
     }
 
     pub(super) fn meta<T: Serialize>(&mut self, name: &str, value: &T) -> Result<(), StoreError> {

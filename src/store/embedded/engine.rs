@@ -19,13 +19,15 @@ use super::{
     disk::{Batch, Disk, Durability},
     fresh::Fresh,
     mapped::{self, MappingRecord},
+    recent::Recent,
     tally::{Shared, Tally},
 };
 use crate::{
     clock::{Clock, Micros},
     profile::{Followed, Known, Mapping, ProfileId},
     store::{
-        Counts, DeadLetter, InvalidRecord, LetterBounds, StoreError, Triggers, Update, Verdict,
+        Applied, Counts, DeadLetter, InvalidRecord, LetterBounds, SentPart, StoreError, Triggers,
+        Update, Verdict,
         ids::IdHasher,
         judge::{changes, judge, mark_due, withdraw},
         queue::Queue,
@@ -64,6 +66,7 @@ pub(super) struct Engine {
     offered_to: u64,
     invalid_number: u64,
     letters: Letters,
+    recent: Recent,
 }
 
 /// What a group of calls changed.
@@ -104,6 +107,7 @@ impl Engine {
         batch.meta("stopped_cleanly", &false)?;
         batch.commit(Durability::Disk)?;
         let letters = Letters::count(&disk, bounds)?;
+        let recent = Recent::load(&disk)?;
         let mut engine = Self {
             offered_to: if stopped_cleanly { offered_to } else { last_version },
             disk,
@@ -122,6 +126,7 @@ impl Engine {
             last_version,
             invalid_number: now,
             letters,
+            recent,
         };
         engine.publish();
         Ok(engine)
@@ -136,10 +141,37 @@ impl Engine {
         &mut self,
         updates: Vec<Update>,
         invalid: Vec<InvalidRecord>,
-    ) -> Result<Vec<Verdict>, StoreError> {
+        parts: Vec<SentPart>,
+    ) -> Result<Applied, StoreError> {
         self.group.applied = true;
-        self.group.invalid.extend(invalid);
-        updates.into_iter().map(|update| self.apply_one(update)).collect()
+        let mut applied = Applied { verdicts: Vec::with_capacity(updates.len()), invalid: 0 };
+        let (mut updates, mut invalid) = (updates.into_iter(), invalid.into_iter());
+        let rest = SentPart { id: None, updates: usize::MAX, invalid: usize::MAX };
+        for part in parts.into_iter().chain([rest]) {
+            let (updates, invalid) =
+                (updates.by_ref().take(part.updates), invalid.by_ref().take(part.invalid));
+            // What was mapped otherwise means something else now, so that it may come again.
+            let id = part.id.map(|id| id.within(self.record.generation));
+            if id.is_some_and(|id| self.recent.knows(&id)) {
+                applied.verdicts.extend(updates.map(|_| Verdict::Unchanged));
+                invalid.for_each(drop);
+                continue;
+            }
+            let (first, kept) = (applied.verdicts.len(), self.group.invalid.len());
+            for update in updates {
+                applied.verdicts.push(self.apply_one(update)?);
+            }
+            self.group.invalid.extend(invalid);
+            applied.invalid += self.group.invalid.len() - kept;
+            // A record that is found to be invalid only here is set aside by a call of its own,
+            // and with that the part is complete.
+            if let Some(id) = id
+                && !applied.verdicts[first..].contains(&Verdict::Invalid)
+            {
+                self.recent.insert(id);
+            }
+        }
+        Ok(applied)
     }
 
     fn apply_one(&mut self, mut update: Update) -> Result<Verdict, StoreError> {
@@ -242,6 +274,7 @@ impl Engine {
             batch.remove_invalid(*received, *number);
             self.letters.invalid.replace(true, false);
         }
+        self.recent.write(&mut batch);
         batch.meta("last_version", &self.last_version)?;
         batch.commit(if group.applied { applied } else { Durability::Os })?;
         self.metrics.commit.observe(started.elapsed().as_secs_f64());
@@ -277,6 +310,7 @@ impl Engine {
         batch.meta("stopped_cleanly", &(self.queue.in_flight() == 0))?;
         // What a crash left uncertain stays so until it is delivered.
         batch.meta("offered_to", &self.offered_to)?;
+        self.recent.write(&mut batch);
         batch.meta("last_version", &self.last_version)?;
         batch.commit(Durability::Disk)
     }

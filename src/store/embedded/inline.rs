@@ -9,8 +9,8 @@ use crate::{
     clock::Clock,
     profile::{MappedAt, Mapping, ProfileId},
     store::{
-        Claims, Counts, DeadLetter, InvalidRecord, Letter, LetterBounds, Settled, Store,
-        StoreError, Update, Verdict,
+        Applied, Claims, Counts, DeadLetter, InvalidRecord, Letter, LetterBounds, SentPart,
+        Settled, Store, StoreError, Update,
     },
     telemetry::Component,
 };
@@ -108,12 +108,13 @@ impl InlineStore {
 }
 
 impl Store for InlineStore {
-    async fn apply(
+    async fn apply_once(
         &self,
         updates: Vec<Update>,
         invalid: Vec<InvalidRecord>,
-    ) -> Result<Vec<Verdict>, StoreError> {
-        self.with(|engine| engine.apply(updates, invalid))
+        parts: Vec<SentPart>,
+    ) -> Result<Applied, StoreError> {
+        self.with(|engine| engine.apply(updates, invalid, parts))
     }
 
     async fn claim_lots(&self, max: usize, lot: usize) -> Result<Claims, StoreError> {

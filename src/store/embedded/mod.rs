@@ -9,6 +9,7 @@ pub(crate) mod inline;
 mod kept;
 mod letters;
 mod mapped;
+mod recent;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -30,8 +31,8 @@ use self::{
     writer::{Call, Reply, Writer},
 };
 use super::{
-    Claims, Counts, InvalidRecord, LetterBounds, Settled, Store, StoreError, Update, Verdict,
-    ids::IdHasher, row::Row,
+    Applied, Claims, Counts, InvalidRecord, LetterBounds, SentPart, Settled, Store, StoreError,
+    Update, ids::IdHasher, row::Row,
 };
 use crate::{
     clock::Clock,
@@ -199,12 +200,13 @@ impl EmbeddedStore {
 }
 
 impl Store for EmbeddedStore {
-    async fn apply(
+    async fn apply_once(
         &self,
         updates: Vec<Update>,
         invalid: Vec<InvalidRecord>,
-    ) -> Result<Vec<Verdict>, StoreError> {
-        self.call(|reply| Call::Apply(updates, invalid, reply)).await
+        parts: Vec<SentPart>,
+    ) -> Result<Applied, StoreError> {
+        self.call(|reply| Call::Apply(updates, invalid, parts, reply)).await
     }
 
     async fn claim_lots(&self, max: usize, lot: usize) -> Result<Claims, StoreError> {

@@ -1,5 +1,6 @@
 mod consent;
 mod letters;
+mod once;
 
 use std::{path::Path, sync::Arc};
 

@@ -13,7 +13,9 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::{disk::Durability, engine::Engine};
 use crate::{
     profile::ProfileId,
-    store::{Claims, InvalidRecord, LetterId, Replayed, Settled, StoreError, Update, Verdict},
+    store::{
+        Applied, Claims, InvalidRecord, LetterId, Replayed, SentPart, Settled, StoreError, Update,
+    },
 };
 
 /// Calls of one commit at most, so that a commit has an end while calls keep coming.
@@ -25,7 +27,7 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// A call to the writer.
 pub(super) enum Call {
-    Apply(Vec<Update>, Vec<InvalidRecord>, Reply<Vec<Verdict>>),
+    Apply(Vec<Update>, Vec<InvalidRecord>, Vec<SentPart>, Reply<Applied>),
     Claim(usize, usize, Reply<Claims>),
     Settle(Vec<Settled>, Reply<()>),
     Revive(Vec<(ProfileId, u64)>, Reply<()>),
@@ -36,7 +38,7 @@ pub(super) enum Call {
 
 /// An answer that is given once the group is committed.
 enum Answer {
-    Verdicts(Reply<Vec<Verdict>>, Vec<Verdict>),
+    Applied(Reply<Applied>, Applied),
     Done(Reply<()>),
     Replayed(Reply<Replayed>, Replayed),
     Discarded(Reply<u64>, u64),
@@ -153,9 +155,9 @@ impl Writer {
         answers: &mut Vec<Answer>,
     ) -> Result<Option<Reply<()>>, StoreError> {
         match call {
-            Call::Apply(updates, invalid, reply) => {
-                let (verdicts, reply) = tell(self.engine.apply(updates, invalid), reply)?;
-                answers.push(Answer::Verdicts(reply, verdicts));
+            Call::Apply(updates, invalid, parts, reply) => {
+                let (applied, reply) = tell(self.engine.apply(updates, invalid, parts), reply)?;
+                answers.push(Answer::Applied(reply, applied));
             }
             // What is claimed is committed already: no need to wait for what is not.
             Call::Claim(max, lot, reply) => {
@@ -205,8 +207,8 @@ impl Answer {
     // Whoever asked may have gone away meanwhile; what was committed stays.
     fn give(self, result: &Result<(), StoreError>) {
         match self {
-            Self::Verdicts(reply, verdicts) => {
-                let _ = reply.send(result.clone().map(|()| verdicts));
+            Self::Applied(reply, applied) => {
+                let _ = reply.send(result.clone().map(|()| applied));
             }
             Self::Done(reply) => {
                 let _ = reply.send(result.clone());
@@ -224,7 +226,7 @@ impl Answer {
 impl Call {
     fn refuse(self, error: StoreError) {
         match self {
-            Self::Apply(_, _, reply) => drop(reply.send(Err(error))),
+            Self::Apply(.., reply) => drop(reply.send(Err(error))),
             Self::Claim(_, _, reply) => drop(reply.send(Err(error))),
             Self::Replay(_, reply) => drop(reply.send(Err(error))),
             Self::Discard(_, reply) => drop(reply.send(Err(error))),

@@ -11,7 +11,7 @@ use super::{
 use crate::record::Place;
 
 fn parse(message: &[u8]) -> Result<Records, Unread> {
-    read(message, 10 << 20)
+    read(message, 10 << 20).map(|events| events.records)
 }
 
 fn text(value: &str) -> Vec<u8> {

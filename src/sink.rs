@@ -40,6 +40,7 @@ struct Verdicts {
     not_followed: Counter,
     stale: Counter,
     invalid: Counter,
+    suppressed: Counter,
     discarded: Counter,
 }
 
@@ -52,6 +53,7 @@ impl Sink {
             not_followed: metrics.updates("not_followed"),
             stale: metrics.updates("stale"),
             invalid: metrics.updates("invalid"),
+            suppressed: metrics.updates("suppressed"),
             discarded: metrics.discarded(false, "invalid_record"),
         };
         let complaints = Complaints::default();
@@ -75,18 +77,24 @@ impl Sink {
         let unavailable = |error: crate::store::StoreError| Unavailable(error.to_string());
         let verdicts = self.0.store.apply(updates, invalid).await.map_err(unavailable)?;
         let mut misfits = Vec::new();
+        let mut suppressed = 0;
         for (verdict, record) in verdicts.into_iter().zip(origins) {
             match verdict {
                 Verdict::Changed(_) => ack.changed += 1,
                 Verdict::Unchanged => ack.unchanged += 1,
                 Verdict::NotFollowed => ack.not_followed += 1,
                 Verdict::Stale => ack.stale += 1,
+                Verdict::Suppressed => suppressed += 1,
                 Verdict::Invalid => {
                     let reason = "profile.version is of another kind (number, timestamp) than \
                                   the version that is known of this profile";
                     misfits.push(invalid_record(batch, record, reason.to_owned()));
                 }
             }
+        }
+        if suppressed > 0 {
+            self.0.verdicts.suppressed.inc_by(suppressed);
+            self.0.metrics.discarded(true, "suppressed").inc_by(suppressed);
         }
         if !misfits.is_empty() {
             first = first.or_else(|| misfits.first().cloned());

@@ -7,6 +7,8 @@ mod demo;
 mod endpoint;
 mod explain;
 mod failure;
+mod place;
+mod profiles;
 mod run;
 mod status;
 mod table;
@@ -46,6 +48,7 @@ enum Command {
     Check(check::Args),
     Status(status::Args),
     DeadLetters(dead_letters::Args),
+    Profiles(profiles::Args),
     Endpoint(endpoint::Args),
     Demo(demo::Args),
 }
@@ -76,6 +79,7 @@ impl Cli {
             Command::Check(args) => check::run(args, &env).await,
             Command::Status(args) => status::run(args, &env).await,
             Command::DeadLetters(args) => dead_letters::run(args, &env).await,
+            Command::Profiles(args) => profiles::run(args, &env).await,
             Command::Endpoint(args) => endpoint::run(args).await.map_err(Failure::of),
             Command::Demo(args) => demo::run(args).await,
         }

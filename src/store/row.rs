@@ -27,6 +27,8 @@ pub(super) struct Row {
     pub(super) offered: bool,
     /// Whether `version` was refused and lies among the dead letters.
     pub(super) dead: bool,
+    /// Whether the profile is forgotten once `version`, its last export, has been answered.
+    pub(super) leaving: bool,
     /// Why it is due.
     pub(super) triggers: Triggers,
     /// Deliveries that failed since the last one that succeeded.
@@ -43,6 +45,7 @@ const FOLLOWED: u8 = 1;
 const DUE: u8 = 1 << 1;
 const OFFERED: u8 = 1 << 2;
 const DEAD: u8 = 1 << 3;
+const LEAVING: u8 = 1 << 7;
 
 impl Row {
     /// The stored form: little-endian fields one after the other.
@@ -52,6 +55,7 @@ impl Row {
             (self.due, DUE),
             (self.offered, OFFERED),
             (self.dead, DEAD),
+            (self.leaving, LEAVING),
         ];
         let flags = flags.iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag);
         let (kind, source_version) = match self.source_version {
@@ -111,6 +115,7 @@ impl Row {
             due: flags & DUE != 0,
             offered: flags & OFFERED != 0,
             dead: flags & DEAD != 0,
+            leaving: flags & LEAVING != 0,
             triggers: Triggers(triggers),
             failures: u32::from_le_bytes(reader.take()),
             not_before: u64::from_le_bytes(reader.take()),
@@ -158,6 +163,7 @@ mod tests {
             due: false,
             offered: true,
             dead: true,
+            leaving: true,
             triggers: Triggers::MEMBERSHIP | Triggers::ATTRIBUTE,
             failures: 4,
             not_before: 10,

@@ -3,6 +3,7 @@
 mod exporting;
 mod fields;
 mod keeping;
+mod leaving;
 mod mapping;
 mod properties;
 mod reading;

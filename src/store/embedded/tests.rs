@@ -1,3 +1,5 @@
+mod erase;
+mod forget;
 mod letters;
 
 use std::{path::Path, sync::Arc};

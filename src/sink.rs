@@ -40,6 +40,7 @@ struct Verdicts {
     not_followed: Counter,
     stale: Counter,
     invalid: Counter,
+    suppressed: Counter,
     discarded: Counter,
 }
 
@@ -52,6 +53,7 @@ impl Sink {
             not_followed: metrics.updates("not_followed"),
             stale: metrics.updates("stale"),
             invalid: metrics.updates("invalid"),
+            suppressed: metrics.updates("suppressed"),
             discarded: metrics.discarded(false, "invalid_record"),
         };
         let complaints = Complaints::default();
@@ -78,12 +80,14 @@ impl Sink {
         let repeated = offered - invalid;
         let mut ack = Ack { invalid: invalid as u64, unchanged: repeated as u64, ..Ack::default() };
         let (mut misfits, mut misfit_at) = (Vec::new(), Vec::new());
+        let mut suppressed = 0;
         for (number, (verdict, record)) in verdicts.into_iter().zip(origins).enumerate() {
             match verdict {
                 Verdict::Changed(_) => ack.changed += 1,
                 Verdict::Unchanged => ack.unchanged += 1,
                 Verdict::NotFollowed => ack.not_followed += 1,
                 Verdict::Stale => ack.stale += 1,
+                Verdict::Suppressed => suppressed += 1,
                 Verdict::Invalid => {
                     let reason = "profile.version is of another kind (number, timestamp) than \
                                   the version that is known of this profile";
@@ -91,6 +95,10 @@ impl Sink {
                     misfit_at.push(number);
                 }
             }
+        }
+        if suppressed > 0 {
+            self.0.verdicts.suppressed.inc_by(suppressed);
+            self.0.metrics.discarded(true, "suppressed").inc_by(suppressed);
         }
         if !misfits.is_empty() {
             first = first.or_else(|| misfits.first().cloned());

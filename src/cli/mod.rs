@@ -8,6 +8,8 @@ mod endpoint;
 mod explain;
 mod failure;
 mod reload;
+mod place;
+mod profiles;
 mod run;
 mod schema;
 mod status;
@@ -49,6 +51,7 @@ enum Command {
     Status(status::Args),
     DeadLetters(dead_letters::Args),
     Schema(schema::Args),
+    Profiles(profiles::Args),
     Endpoint(endpoint::Args),
     Demo(demo::Args),
 }
@@ -80,6 +83,7 @@ impl Cli {
             Command::Status(args) => status::run(args, &env).await,
             Command::DeadLetters(args) => dead_letters::run(args, &env).await,
             Command::Schema(args) => schema::run(&args),
+            Command::Profiles(args) => profiles::run(args, &env).await,
             Command::Endpoint(args) => endpoint::run(args).await.map_err(Failure::of),
             Command::Demo(args) => demo::run(args).await,
         }

@@ -6,8 +6,9 @@ use profile_http::{
 use super::{
     ConfigArgs, Failure,
     api::{Api, CallError},
-    dead_letters::is_same,
-    failure, print, sink,
+    failure,
+    place::is_same,
+    print, sink,
     table::{Table, count, duration},
 };
 

@@ -27,6 +27,8 @@ pub(super) enum ApiError {
     Method(String),
     #[error("there is no sink named `{name}`; the sinks are: {}", known.join(", "))]
     UnknownSink { name: String, known: Vec<String> },
+    #[error("{}", no_profile(*suppressed))]
+    NoProfile { suppressed: bool },
     #[error(transparent)]
     Id(#[from] NoLetterId),
     #[error("there is no dead letter {0}; its profile may have moved on")]
@@ -51,7 +53,10 @@ impl ApiError {
         match self {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::NoPath | Self::UnknownSink { .. } | Self::NoLetter(_) => StatusCode::NOT_FOUND,
+            Self::NoPath
+            | Self::UnknownSink { .. }
+            | Self::NoLetter(_)
+            | Self::NoProfile { .. } => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Id(_) | Self::Request(_) => StatusCode::BAD_REQUEST,
             Self::NotReplayable(_) => StatusCode::CONFLICT,
@@ -70,5 +75,16 @@ impl IntoResponse for ApiError {
             answer.headers_mut().insert(header::WWW_AUTHENTICATE, hint);
         }
         answer
+    }
+}
+
+/// Says that a profile is not known, without its key: that is personal.
+pub fn no_profile(suppressed: bool) -> &'static str {
+    if suppressed {
+        "there is no such profile: it was forgotten, and its records are ignored since (see \
+         `profile-http profiles unsuppress`)"
+    } else {
+        "there is no such profile; write its key as the records do, or PATH=KEY where profile.key \
+         names several paths"
     }
 }

@@ -12,6 +12,7 @@ mod dead_letters; // letters as they are shown, and what can be done with them
 mod error; // refusals
 mod health; // whether the process lives, and whether it is ready
 mod metrics; // all series
+mod profiles; // profiles as they are shown, and what can be done with them
 mod rates; // how much goes through in a second
 mod router; // what there is
 mod sinks; // how sinks stand
@@ -22,7 +23,11 @@ use tokio_util::sync::CancellationToken;
 
 pub use access::{CHANGE_HEADER, CHANGE_VALUE};
 pub use dead_letters::{Dropped, LetterList, LetterView, MAX_PAGE};
-pub use error::Refused;
+pub use error::{Refused, no_profile};
+pub use profiles::{
+    MembershipView, ProfileView, ResentView, Unsuppressed, say_forgotten, say_resent,
+    say_unsuppressed,
+};
 pub use router::{Answers, serve};
 pub use sinks::{GateView, ProblemView, ProfileCounts, SinkStatus, UpdateCounts};
 

@@ -6,7 +6,7 @@ use axum::{
     Json, Router,
     body::Body,
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, header};
@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::{ApiError, Console, Refused, access, dead_letters, health, metrics, sinks};
+use super::{ApiError, Console, Refused, access, dead_letters, health, metrics, profiles, sinks};
 use crate::listen::{self, Listener};
 
 /// How long a connection may be idle.
@@ -73,7 +73,11 @@ fn router(console: Arc<Console>) -> Router {
         .route("/dead-letters", letters)
         .route("/dead-letters/replay", post(dead_letters::replay_all))
         .route("/dead-letters/{id}", letter)
-        .route("/dead-letters/{id}/replay", post(dead_letters::replay));
+        .route("/dead-letters/{id}/replay", post(dead_letters::replay))
+        .route("/resend", post(profiles::resend_all))
+        .route("/profiles/{key}", get(profiles::show).delete(profiles::forget))
+        .route("/profiles/{key}/resend", post(profiles::resend))
+        .route("/profiles/{key}/suppression", delete(profiles::unsuppress));
     Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

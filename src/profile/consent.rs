@@ -11,7 +11,12 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Invalid, Known, Mapping, json, project::write_identities, reading::Reading, tree::close,
+    Invalid, Known, Mapping,
+    json::{self, write_string},
+    mapping::KeyPlace,
+    project::write_identities,
+    reading::Reading,
+    tree::{Absent, close},
 };
 use crate::clock::Micros;
 
@@ -52,8 +57,9 @@ pub enum Covered {
 pub struct Withdrawn {
     /// When it did.
     pub at: Micros,
-    /// The identities that it had then, a document without anything else. Exports and templates
-    /// read this one, so that nothing else can leave.
+    /// What told then who it is, a document without anything else: its identities, and its key
+    /// where that is a mapped attribute. Exports and templates read this one, so that nothing else
+    /// can leave.
     pub document: Bytes,
 }
 
@@ -181,18 +187,32 @@ impl Mapping {
         match self.consent(&reading, &known.covered) {
             Consent::Given => Ok(known.withdrawn.take().is_some()),
             Consent::Refused if known.withdrawn.is_none() => {
-                known.withdrawn = Some(Withdrawn { at: now, document: identities(&reading) });
+                let document = self.identifying(&reading, &known.key.path);
+                known.withdrawn = Some(Withdrawn { at: now, document });
                 Ok(true)
             }
             Consent::Refused | Consent::Unknown => Ok(false),
         }
     }
-}
 
-/// A document with the identities and nothing else.
-pub(super) fn identities(reading: &Reading<'_>) -> Bytes {
-    let mut out = vec![b'{'];
-    write_identities(reading, &mut out);
-    close(&mut out, b'}');
-    out.into()
+    /// A document with what tells who a profile with a key at this path is, and nothing else.
+    pub(super) fn identifying(&self, reading: &Reading<'_>, key: &str) -> Bytes {
+        let mut out = vec![b'{'];
+        let source = self.keys.iter().find(|source| source.path == key);
+        if let Some(&KeyPlace::Slot(slot)) = source.map(|source| &source.place) {
+            let mut slots = vec![None; reading.slots.len()];
+            slots[slot] = reading.slots[slot];
+            self.tree.write(&slots, Absent::Omitted, None, &mut out);
+        }
+        // Where all attributes are mapped.
+        for (_, raw) in reading.all.iter().filter(|(name, _)| *name == key) {
+            write_string(key, &mut out);
+            out.push(b':');
+            out.extend_from_slice(raw.as_bytes());
+            out.push(b',');
+        }
+        write_identities(reading, &mut out);
+        close(&mut out, b'}');
+        out.into()
+    }
 }

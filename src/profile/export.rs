@@ -5,8 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attributes, Invalid, Known, Mapping, MappingSpec, Membership, Removed, SegmentSpec, Status,
-    Withdrawn,
+    Invalid, Known, Mapping, MappingSpec, Membership, Removed, SegmentSpec, Status, Withdrawn,
     json::{compact, write_string},
     reading::{IDENTITY_MAP, Identity, Reading, SEGMENT_MEMBERSHIP},
     time,
@@ -93,9 +92,9 @@ impl Mapping {
         Ok(())
     }
 
-    /// Writes the last export of a profile that has withdrawn its consent: its identities and, as
-    /// exited, the mapped segments of which it was a member; where no segments are mapped, the
-    /// mapped attributes as `null`, so that an endpoint can tell that they are to go.
+    /// Writes the last export of a profile that has withdrawn its consent: who it is and, as exited,
+    /// the mapped segments of which it was a member; where no segments are mapped, the mapped
+    /// attributes as `null`, so that an endpoint can tell that they are to go.
     ///
     /// What came after the withdrawal, or was mapped after it, was never offered and is not sent.
     fn export_withdrawal(
@@ -107,8 +106,13 @@ impl Mapping {
     ) -> Result<(), Invalid> {
         let reading = self.read_document(known.sendable()?)?;
         out.push(b'{');
-        if self.spec.segments.is_empty() {
-            self.write_nulls(known, out)?;
+        let absent = if self.spec.segments.is_empty() { Absent::Null } else { Absent::Omitted };
+        self.write_attributes(&reading, absent, None, out);
+        if absent == Absent::Null {
+            // Where all attributes are mapped, these are the ones that the last record has.
+            let mut last = self.read_document(known.document()?)?;
+            last.all.retain(|(name, _)| reading.all.iter().all(|(own, _)| own != name));
+            write_all_null(&last, out);
         }
         let exits = known.memberships.iter().filter_map(|membership| {
             let segment = self.segment(&membership.namespace, &membership.id)?;
@@ -126,21 +130,6 @@ impl Mapping {
         let identities = reading.identities.iter().filter(|(name, _)| self.exports(name));
         write_namespaces(IDENTITY_MAP, *b"[]", identities, out, write_identity);
         close(out, b'}');
-        Ok(())
-    }
-
-    /// Writes every mapped attribute as `null`. Where all are mapped, these are the ones that the
-    /// last record has.
-    fn write_nulls(&self, known: &Known, out: &mut Vec<u8>) -> Result<(), Invalid> {
-        if let Attributes::All = self.spec.attributes {
-            let reading = self.read_document(known.document()?)?;
-            for (name, _) in &reading.all {
-                write_string(name, out);
-                out.extend_from_slice(b":null,");
-            }
-        }
-        let nothing = vec![None; self.tree.span.len()];
-        self.tree.write(&nothing, Absent::Null, None, out);
         Ok(())
     }
 
@@ -233,6 +222,14 @@ fn write_all(reading: &Reading<'_>, prefix: Option<&str>, out: &mut Vec<u8>) {
         out.push(b':');
         compact(raw, prefix, out);
         out.push(b',');
+    }
+}
+
+/// Writes the name of every attribute, where all are mapped, with `null`.
+pub(super) fn write_all_null(reading: &Reading<'_>, out: &mut Vec<u8>) {
+    for (name, _) in &reading.all {
+        write_string(name, out);
+        out.extend_from_slice(b":null,");
     }
 }
 

@@ -16,6 +16,7 @@ mod fields; // single values, as text
 mod groups; // namespaces with what they hold
 mod json; // JSON text: strings, escapes, compaction
 mod known; // what is known of a profile
+mod leave; // what is left of a profile that is forgotten, and what names it
 mod ledger; // how a record changes what is known
 mod mapping; // a compiled mapping
 mod number; // JSON numbers as exact decimals

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{
     Consent, ConsentValue, Covered, Fingerprints, Followed, Invalid, Kept, Mapping, ProfileId,
-    ProfileKey, Reported, Retain, SourceVersion, consent,
+    ProfileKey, Reported, Retain, SourceVersion,
     export::{write_identity, write_namespaces},
     json,
     mapping::{KeyPlace, KeySource},
@@ -156,7 +156,7 @@ impl Projected<'_> {
             document: self.document(),
             memberships: self.reported(),
             covered: self.covered(),
-            refused: refused.then(|| consent::identities(&self.reading)),
+            refused: refused.then(|| self.mapping.identifying(&self.reading, &self.key.0.path)),
         }
     }
 

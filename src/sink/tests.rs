@@ -35,6 +35,7 @@ fn sink(dir: &tempfile::TempDir) -> Sink {
         segment_names: false,
         segment_timestamps: false,
         legacy_status: false,
+        consent: Vec::new(),
         removed: Removed::default(),
         when: When::Always,
         retain: Retain::default(),

@@ -4,6 +4,7 @@ pub mod embedded;
 mod ids;
 mod judge;
 mod letter;
+mod profile;
 mod queue;
 mod row;
 mod types;
@@ -14,6 +15,7 @@ pub use letter::{
     DeadLetter, InvalidRecord, Letter, LetterBounds, LetterId, LetterKind, LetterPlace, NoLetterId,
     Replayed,
 };
+pub use profile::{Dismissal, Forgotten, ProfileState, Resent};
 pub use types::{
     Applied, Claim, Claims, Counts, Outcome, SentPart, Settled, StoreError, Triggers, Update,
     Verdict,

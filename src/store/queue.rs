@@ -121,6 +121,16 @@ impl Queue {
         true
     }
 
+    /// Takes out a profile that is not in flight, wherever it is. Looks at every entry.
+    pub(super) fn remove(&mut self, id: &ProfileId) {
+        match self.entries.get(id).map(|entry| entry.place) {
+            None | Some(Place::InFlight) => return,
+            Some(Place::Ready) => self.ready.retain(|ready| ready != id),
+            Some(Place::Waiting) => self.waiting.retain(|Reverse((_, waiting))| waiting != id),
+        }
+        self.entries.remove(id);
+    }
+
     /// How long until the first profile that waits.
     pub(super) fn next_in(&self) -> Option<Duration> {
         self.waiting.peek().map(|Reverse((at, _))| at.saturating_duration_since(Instant::now()))

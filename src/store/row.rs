@@ -30,6 +30,8 @@ pub(super) struct Row {
     /// Whether the mapping asks for consent of which nothing was kept. Until the next record says
     /// whether it is given, all else stays as it is and nothing is exported: what is due waits.
     pub(super) held: bool,
+    /// Whether the profile is forgotten once `version`, its last export, has been answered.
+    pub(super) leaving: bool,
     /// Why it is due.
     pub(super) triggers: Triggers,
     /// Deliveries that failed since the last one that succeeded.
@@ -47,6 +49,7 @@ const DUE: u8 = 1 << 1;
 const OFFERED: u8 = 1 << 2;
 const DEAD: u8 = 1 << 3;
 const HELD: u8 = 1 << 4;
+const LEAVING: u8 = 1 << 7;
 
 impl Row {
     /// Whether it waits to be delivered, or is in flight.
@@ -62,6 +65,7 @@ impl Row {
             (self.offered, OFFERED),
             (self.dead, DEAD),
             (self.held, HELD),
+            (self.leaving, LEAVING),
         ];
         let flags = flags.iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag);
         let (kind, source_version) = match self.source_version {
@@ -122,6 +126,7 @@ impl Row {
             offered: flags & OFFERED != 0,
             dead: flags & DEAD != 0,
             held: flags & HELD != 0,
+            leaving: flags & LEAVING != 0,
             triggers: Triggers(triggers),
             failures: u32::from_le_bytes(reader.take()),
             not_before: u64::from_le_bytes(reader.take()),
@@ -170,6 +175,7 @@ mod tests {
             offered: true,
             dead: true,
             held: true,
+            leaving: true,
             triggers: Triggers::MEMBERSHIP | Triggers::ATTRIBUTE,
             failures: 4,
             not_before: 10,

@@ -48,8 +48,10 @@ impl Triggers {
     pub const ALWAYS: Self = Self(1 << 5);
     /// An operator wants its dead letter to be tried again.
     pub const REPLAY: Self = Self(1 << 6);
+    /// An operator wants it to be sent again.
+    pub const RESEND: Self = Self(1 << 7);
 
-    const NAMES: [(Self, &'static str); 7] = [
+    const NAMES: [(Self, &'static str); 8] = [
         (Self::FOLLOWED, "followed"),
         (Self::MEMBERSHIP, "membership"),
         (Self::IDENTITY, "identity"),
@@ -57,6 +59,7 @@ impl Triggers {
         (Self::UNFOLLOWED, "unfollowed"),
         (Self::ALWAYS, "always"),
         (Self::REPLAY, "replay"),
+        (Self::RESEND, "resend"),
     ];
 
     /// Whether there is none.
@@ -112,6 +115,8 @@ pub enum Verdict {
     Stale,
     /// The source version is of another kind than the known one.
     Invalid,
+    /// The profile was forgotten with the wish that its records be ignored.
+    Suppressed,
 }
 
 /// Updates and invalid records that came under one id, and come again under it or not at all.

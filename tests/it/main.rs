@@ -23,6 +23,7 @@ mod outage;
 mod reload;
 mod reload_sources;
 mod reload_under_load;
+mod profiles;
 mod request;
 mod require_healthy;
 mod several;

@@ -1,6 +1,6 @@
 //! Looking after what could not be delivered.
 
-mod place; // the running process, or the store of one that has stopped
+mod place; // letters in the running process, or in the store of one that has stopped
 mod text; // letters for people
 
 use profile_http::{
@@ -10,9 +10,8 @@ use profile_http::{
 };
 use serde::Serialize;
 
-use self::place::Place;
-pub(super) use self::place::is_same;
-use super::{ConfigArgs, Failure, failure, print, sink, table::count};
+use self::place::{Keeper, Reader};
+use super::{ConfigArgs, Failure, failure, place::Place, print, sink, table::count};
 
 /// Look after what could not be delivered: list, show, replay or drop it
 ///
@@ -108,7 +107,7 @@ async fn list(place: &Place<'_>, limit: usize, json: bool) -> Result<(), Failure
     if limit == 0 {
         return Err(Failure::of("--limit 0 lists nothing; write 1 or more"));
     }
-    let reader = place.reader()?;
+    let reader = Reader::of(place)?;
     let mut list = reader.page(None, limit.min(MAX_PAGE)).await?;
     while let (Some(next), true) = (&list.next, list.letters.len() < limit) {
         let page = reader.page(Some(next), (limit - list.letters.len()).min(MAX_PAGE)).await?;
@@ -138,7 +137,7 @@ fn summary(list: &LetterList, is_running: bool) -> String {
 }
 
 async fn show(place: &Place<'_>, ids: &[LetterId], json: bool) -> Result<(), Failure> {
-    let reader = place.reader()?;
+    let reader = Reader::of(place)?;
     let mut letters = Vec::new();
     let mut missing = Vec::new();
     for id in ids {
@@ -167,7 +166,7 @@ async fn replay(place: Place<'_>, which: &Which, json: bool) -> Result<(), Failu
         )));
     }
     let is_running = place.is_running();
-    let keeper = place.keeper()?;
+    let keeper = Keeper::of(place)?;
     let mut sum = Replayed::default();
     let mut missing = Vec::new();
     if which.all {
@@ -201,7 +200,7 @@ async fn discard(
     which: &Which,
     json: bool,
 ) -> Result<(), Failure> {
-    let keeper = place.keeper()?;
+    let keeper = Keeper::of(place)?;
     let mut dropped = 0;
     let mut missing = Vec::new();
     if which.all {

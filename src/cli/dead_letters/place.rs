@@ -1,112 +1,19 @@
-//! Where the letters are: in a running process, or in a store that nothing uses.
+//! Letters in a running process, or in a store that nothing uses.
 
-use std::path::{Path, PathBuf};
-
-use http::StatusCode;
 use profile_http::{
-    clock::Clock,
-    config::{Plan, SinkPlan},
-    console::{Dropped, LetterList, LetterView, SinkStatus},
+    config::SinkPlan,
+    console::{Dropped, LetterList, LetterView},
     store::{
-        LetterId, Replayed, StoreError,
+        LetterId, Replayed,
         embedded::{EmbeddedStore, Letters},
     },
-    telemetry::Metrics,
 };
 
 use crate::cli::{
     Failure,
-    api::{Api, CallError},
+    api::Api,
+    place::{Place, found, path},
 };
-
-/// Where the letters of a sink are.
-pub(super) enum Place<'a> {
-    /// A process answers for them.
-    Running(Box<Api>, &'a SinkPlan),
-    /// No process does, or none that is known of.
-    Stopped(Stopped<'a>),
-}
-
-/// A store that nothing should be using.
-pub(super) struct Stopped<'a> {
-    sink: &'a SinkPlan,
-    dir: PathBuf,
-    /// Why no process is asked.
-    why: String,
-}
-
-impl<'a> Place<'a> {
-    /// Asks for the process that runs with this plan.
-    pub(super) async fn find(plan: &Plan, sink: &'a SinkPlan) -> Result<Self, Failure> {
-        let dir = plan.store_dir(sink);
-        let stopped = |why| Ok(Self::Stopped(Stopped { sink, dir: dir.clone(), why }));
-        let Some(api) = &plan.api else {
-            return stopped("its API is switched off (api.enabled: false)".to_owned());
-        };
-        let api = Box::new(Api::of_plan(api).await?);
-        match api.get::<SinkStatus>(&path(sink, "")).await {
-            Ok(status) if is_same(&status.store, &dir) => Ok(Self::Running(api, sink)),
-            Ok(status) => {
-                stopped(format!("what answers at {} has its store at {}", api.url(), status.store))
-            }
-            Err(CallError::Refused { status: StatusCode::UNAUTHORIZED, .. }) => {
-                stopped(format!("what answers at {} has another api.token", api.url()))
-            }
-            Err(CallError::Refused { status: StatusCode::NOT_FOUND, .. }) => {
-                stopped(format!("what answers at {} has no sink {}", api.url(), sink.name))
-            }
-            Err(error) => stopped(error.to_string()),
-        }
-    }
-
-    pub(super) fn is_running(&self) -> bool {
-        matches!(self, Self::Running(..))
-    }
-
-    /// What reads letters.
-    pub(super) fn reader(&self) -> Result<Reader<'_>, Failure> {
-        match self {
-            Self::Running(api, sink) => Ok(Reader::Running(api, sink)),
-            Self::Stopped(stopped) => {
-                let letters = Letters::open(&stopped.dir);
-                Ok(Reader::Stopped(letters.map_err(|error| stopped.explain(&error))?))
-            }
-        }
-    }
-
-    /// What changes letters.
-    pub(super) fn keeper(self) -> Result<Keeper<'a>, Failure> {
-        match self {
-            Self::Running(api, sink) => Ok(Keeper::Running(api, sink)),
-            Self::Stopped(stopped) => stopped.open().map(Keeper::Stopped),
-        }
-    }
-}
-
-impl Stopped<'_> {
-    fn open(&self) -> Result<EmbeddedStore, Failure> {
-        if !self.dir.is_dir() {
-            let path = self.dir.display().to_string();
-            return Err(self.explain(&StoreError::Missing { path }));
-        }
-        let metrics = Metrics::default().component(&self.sink.name, "sink", "profile_http");
-        let mapping = self.sink.mapping.clone();
-        EmbeddedStore::open(&self.dir, mapping, self.sink.state, Clock::system(), metrics)
-            .map_err(|error| self.explain(&error))
-    }
-
-    fn explain(&self, error: &StoreError) -> Failure {
-        let sink = &self.sink.name;
-        Failure::Other(match error {
-            StoreError::Locked { path } => format!(
-                "sink {sink}: a process has the store at {path} open, but cannot be asked: {}; \
-                 name the configuration that it was started with, or stop it",
-                self.why
-            ),
-            error => format!("sink {sink}: {error}"),
-        })
-    }
-}
 
 /// Reads letters.
 pub(super) enum Reader<'a> {
@@ -114,7 +21,18 @@ pub(super) enum Reader<'a> {
     Stopped(Letters),
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    /// What reads letters there.
+    pub(super) fn of(place: &'a Place<'_>) -> Result<Self, Failure> {
+        match place {
+            Place::Running(api, sink) => Ok(Self::Running(api, sink)),
+            Place::Stopped(stopped) => {
+                let letters = Letters::open(&stopped.dir);
+                Ok(Self::Stopped(letters.map_err(|error| stopped.explain(&error))?))
+            }
+        }
+    }
+
     /// At most `limit` letters before what a former page said, latest first.
     pub(super) async fn page(
         &self,
@@ -154,7 +72,15 @@ pub(super) enum Keeper<'a> {
     Stopped(EmbeddedStore),
 }
 
-impl Keeper<'_> {
+impl<'a> Keeper<'a> {
+    /// What changes letters there.
+    pub(super) fn of(place: Place<'a>) -> Result<Self, Failure> {
+        match place {
+            Place::Running(api, sink) => Ok(Self::Running(api, sink)),
+            Place::Stopped(stopped) => stopped.open().map(Self::Stopped),
+        }
+    }
+
     /// Nothing where there is no such letter.
     pub(super) async fn replay(&self, id: LetterId) -> Result<Option<Replayed>, Failure> {
         match self {
@@ -207,21 +133,4 @@ impl Keeper<'_> {
             Self::Stopped(store) => store.stop().await.map_err(Failure::of),
         }
     }
-}
-
-fn found<T>(answer: Result<T, CallError>) -> Result<Option<T>, Failure> {
-    match answer {
-        Ok(value) => Ok(Some(value)),
-        Err(CallError::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn path(sink: &SinkPlan, rest: &str) -> String {
-    format!("/api/v1/sinks/{}{rest}", sink.name)
-}
-
-/// Whether the process that answers has its store where ours would be.
-pub(in crate::cli) fn is_same(store: &str, dir: &Path) -> bool {
-    std::fs::canonicalize(dir).is_ok_and(|dir| dir == Path::new(store))
 }

@@ -3,7 +3,7 @@ const WIDTH: usize = 76;
 
 /// JSON over several lines where it is too long for one. Only white space is added, so that digits
 /// and escapes show as they are sent. `json` has no white space between its tokens.
-pub(super) fn indent(json: &str) -> String {
+pub(in crate::cli) fn indent(json: &str) -> String {
     let mut out = String::with_capacity(json.len() * 2);
     let mut in_string = false;
     let mut escaped = false;

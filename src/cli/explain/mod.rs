@@ -19,6 +19,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
+pub(super) use self::indent::indent;
 use self::{explanation::Explanation, rehearsal::Rehearsal};
 use super::{ConfigArgs, Failure, print, sink, warn};
 

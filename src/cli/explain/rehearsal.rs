@@ -136,7 +136,7 @@ impl Rehearsal {
         let former = self.former.get(&projected.id);
         explanation.compared_with = former.map(|former| former.place.clone());
         match verdict {
-            Verdict::Stale => return Ok(explanation),
+            Verdict::Stale | Verdict::Suppressed => return Ok(explanation),
             Verdict::Invalid => {
                 let reason = "profile.version is of another kind (number, timestamp) than the \
                               version that is known of this profile";
@@ -275,6 +275,7 @@ fn name(verdict: &Verdict) -> &'static str {
         Verdict::NotFollowed => "not_followed",
         Verdict::Stale => "stale",
         Verdict::Invalid => "invalid",
+        Verdict::Suppressed => "suppressed",
     }
 }
 

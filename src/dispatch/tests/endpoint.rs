@@ -214,7 +214,8 @@ impl Service<Request<Bytes>> for Endpoint {
             request: number,
             at: self.0.started.elapsed(),
             id: body["id"].as_u64().unwrap().try_into().unwrap(),
-            name: body["name"].as_str().unwrap().to_owned(),
+            // A last export has none.
+            name: body["name"].as_str().unwrap_or_default().to_owned(),
             version,
             idempotency_key: header("idempotency-key").unwrap(),
             url: request.uri().to_string(),

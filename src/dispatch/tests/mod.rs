@@ -7,6 +7,7 @@ mod batches_halved;
 mod closing;
 mod ending;
 mod endpoint;
+mod forgetting;
 mod keys;
 mod ordering;
 mod pacing;

@@ -27,8 +27,8 @@ use crate::{
     endpoint::template::{HeaderTemplate, Template},
     profile::{Attributes, Mapping, MappingSpec, ProfileId, Removed, Retain, SegmentSpec, When},
     store::{
-        Applied, Claims, Counts, DeadLetter, InvalidRecord, SentPart, Settled, Store, StoreError,
-        Update, Verdict, embedded::inline::InlineStore,
+        Applied, Claims, Counts, DeadLetter, Dismissal, Forgotten, InvalidRecord, SentPart,
+        Settled, Store, StoreError, Update, Verdict, embedded::inline::InlineStore,
     },
     telemetry::Component,
 };
@@ -313,6 +313,10 @@ impl Rig {
             kept: Some(projected.keep()),
             record: record.clone(),
         }
+    }
+
+    pub(super) fn forget(&self, id: u32, how: Dismissal) -> Forgotten {
+        self.store.inner.forget(self.projected(id, "", true).id, how)
     }
 
     pub(super) fn dead_letter(&self, id: u32) -> Option<DeadLetter> {

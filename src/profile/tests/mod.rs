@@ -4,6 +4,7 @@ mod consent;
 mod exporting;
 mod fields;
 mod keeping;
+mod leaving;
 mod mapping;
 mod properties;
 mod reading;

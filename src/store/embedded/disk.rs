@@ -1,15 +1,23 @@
 //! The keyspaces on disk.
 
-mod letters;
+mod letters; // dead letters and invalid records
+mod profiles; // one profile, and those who are suppressed
+mod spaces; // the keyspaces
 
-use std::{ops::Bound, path::Path};
-
-use fjall::{
-    CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode,
-    config::CompressionPolicy,
+use std::{
+    ops::{Bound, Deref},
+    path::Path,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
+
+use fjall::PersistMode;
 use serde::{Serialize, de::DeserializeOwned};
 
+pub(super) use self::{
+    profiles::Naming,
+    spaces::{Space, Spaces},
+};
+use super::erase::{self, Touched, Tracked};
 use crate::{
     profile::{Known, ProfileId},
     store::{StoreError, row::Row},
@@ -18,35 +26,29 @@ use crate::{
 /// The layout of what is stored; a store of another format is refused.
 const FORMAT: u32 = 2;
 
-/// Values from this size on lie in blob files, so that rewriting profiles does not rewrite the
-/// tree. The library's own default would keep almost every profile in the tree.
-const SEPARATION_THRESHOLD: u32 = 128;
-
-/// Rewritten profiles leave journals behind until they are flushed.
-const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
-
-const BLOCK_CACHE_BYTES: u64 = 64 * 1024 * 1024;
-
 /// The database of one store. Clones share it.
+///
+/// Its files can be exchanged for rewritten ones while it is in use (`erase.rs`), so nothing of the
+/// database outlives the call that uses it.
 #[derive(Clone)]
 pub(super) struct Disk {
-    database: Database,
-    rows: Keyspace,
-    profiles: Keyspace,
-    dead: Keyspace,
-    /// The ids of dead letters in the order of their times.
-    dead_order: Keyspace,
-    invalid: Keyspace,
-    /// The ids that senders gave lately.
-    recent: Keyspace,
-    meta: Keyspace,
+    pub(super) path: Arc<Path>,
+    /// Absent once an exchange of the files went wrong for good.
+    pub(super) spaces: Arc<RwLock<Option<Spaces>>>,
+    pub(super) tracked: Arc<Tracked>,
 }
 
 /// What is written together.
 pub(super) struct Batch<'a> {
-    disk: &'a Disk,
-    batch: fjall::OwnedWriteBatch,
+    spaces: RwLockReadGuard<'a, Option<Spaces>>,
+    writes: Option<fjall::OwnedWriteBatch>,
+    tracked: &'a Tracked,
+    /// What is written, where that is tracked.
+    touched: Option<Vec<Touched>>,
 }
+
+/// The keyspaces while a call uses them.
+pub(super) struct InUse<'a>(RwLockReadGuard<'a, Option<Spaces>>);
 
 /// How far a commit goes before it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +62,7 @@ pub(super) enum Durability {
 impl Disk {
     /// Opens a store that is there.
     pub(super) fn open_existing(path: &Path) -> Result<Self, StoreError> {
+        erase::complete_exchange(path)?;
         if !path.is_dir() {
             return Err(StoreError::Missing { path: path.display().to_string() });
         }
@@ -67,57 +70,21 @@ impl Disk {
     }
 
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let shown = path.display().to_string();
-        let unopened = |reason| StoreError::Open { path: shown.clone(), reason };
-        let failed = |error: fjall::Error| match error {
-            fjall::Error::Locked => StoreError::Locked { path: shown.clone() },
-            fjall::Error::Io(error) => unopened(error.to_string()),
-            error => unopened(format!(
-                "it cannot be read ({error:?}); if it is damaged, restore it or move it away: a \
-                 new store exports every profile with its next update"
-            )),
-        };
-        std::fs::create_dir_all(path).map_err(|error| {
-            unopened(if path.exists() {
-                "it is not a directory; move it away or choose another data_dir".to_owned()
-            } else {
-                format!(
-                    "{error}; let the user that runs profile-http write there, or choose another \
-                     data_dir"
-                )
-            })
-        })?;
-        let database = Database::builder(path)
-            .cache_size(BLOCK_CACHE_BYTES)
-            .max_journaling_size(JOURNAL_BYTES)
-            // Journals are short-lived: compressing them costs more than writing them.
-            .journal_compression(CompressionType::None)
-            .worker_threads(1)
-            .open()
-            .map_err(failed)?;
-        let keyspace = |name| database.keyspace(name, KeyspaceCreateOptions::default);
-        // Rows and ids are hashes and counters, which do not compress.
-        let plain = || {
-            KeyspaceCreateOptions::default()
-                .data_block_compression_policy(CompressionPolicy::all(CompressionType::None))
-        };
-        let separated = || {
-            KeyspaceCreateOptions::default().with_kv_separation(Some(
-                KvSeparationOptions::default().separation_threshold(SEPARATION_THRESHOLD),
-            ))
-        };
+        erase::complete_exchange(path)?;
+        let spaces = Spaces::open(path)?;
+        erase::remove_leftovers(path);
         let disk = Self {
-            rows: database.keyspace("rows", plain).map_err(failed)?,
-            profiles: database.keyspace("profiles", separated).map_err(failed)?,
-            dead: database.keyspace("dead", separated).map_err(failed)?,
-            dead_order: keyspace("dead_order").map_err(failed)?,
-            invalid: database.keyspace("invalid", separated).map_err(failed)?,
-            recent: database.keyspace("recent", plain).map_err(failed)?,
-            meta: keyspace("meta").map_err(failed)?,
-            database,
+            path: path.into(),
+            spaces: Arc::new(RwLock::new(Some(spaces))),
+            tracked: Arc::default(),
         };
-        disk.check_format(&shown)?;
+        disk.check_format(&path.display().to_string())?;
         Ok(disk)
+    }
+
+    pub(super) fn in_use(&self) -> Result<InUse<'_>, StoreError> {
+        let spaces = self.spaces.read().unwrap_or_else(PoisonError::into_inner);
+        if spaces.is_some() { Ok(InUse(spaces)) } else { Err(gone()) }
     }
 
     fn check_format(&self, path: &str) -> Result<(), StoreError> {
@@ -140,15 +107,18 @@ impl Disk {
     }
 
     pub(super) fn batch(&self) -> Batch<'_> {
-        Batch { disk: self, batch: self.database.batch() }
+        let spaces = self.spaces.read().unwrap_or_else(PoisonError::into_inner);
+        let writes = spaces.as_ref().map(|spaces| spaces.database.batch());
+        let touched = self.tracked.is_on().then(Vec::new);
+        Batch { spaces, writes, tracked: &self.tracked, touched }
     }
 
     pub(super) fn row(&self, id: &ProfileId) -> Result<Option<Row>, StoreError> {
-        self.rows.get(id.0).map_err(failed)?.map(|bytes| Row::decode(&bytes)).transpose()
+        self.in_use()?.get(Space::Rows, &id.0)?.map(|bytes| Row::decode(&bytes)).transpose()
     }
 
     pub(super) fn known(&self, id: &ProfileId) -> Result<Option<Known>, StoreError> {
-        let bytes = self.profiles.get(id.0).map_err(failed)?;
+        let bytes = self.in_use()?.get(Space::Profiles, &id.0)?;
         bytes
             .map(|bytes| Known::decode(&bytes))
             .transpose()
@@ -156,12 +126,13 @@ impl Disk {
     }
 
     pub(super) fn meta<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
-        self.meta.get(name).map_err(failed)?.map(|bytes| decode(&bytes)).transpose()
+        self.in_use()?.get(Space::Meta, name.as_bytes())?.map(|bytes| decode(&bytes)).transpose()
     }
 
     /// All pages of ids, in no order that matters.
-    pub(super) fn recent(&self) -> impl Iterator<Item = Result<fjall::Slice, StoreError>> {
-        self.recent.iter().map(|entry| entry.value().map_err(failed))
+    pub(super) fn recent(&self) -> Result<Vec<fjall::Slice>, StoreError> {
+        let pages = self.in_use()?.of(Space::Recent).iter();
+        pages.map(|entry| entry.value().map_err(failed)).collect()
     }
 
     /// At most `max` rows after `after` in the order of their ids.
@@ -172,7 +143,8 @@ impl Disk {
     ) -> Result<Vec<(ProfileId, Row)>, StoreError> {
         let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(id.0));
         let mut rows = Vec::with_capacity(max);
-        for entry in self.rows.range((start, Bound::Unbounded)).take(max) {
+        let spaces = self.in_use()?;
+        for entry in spaces.of(Space::Rows).range((start, Bound::Unbounded)).take(max) {
             let (key, value) = entry.into_inner().map_err(failed)?;
             let id = <[u8; 16]>::try_from(&*key)
                 .map_err(|_| StoreError::Damaged("a row's key is not 16 bytes".to_owned()))?;
@@ -184,21 +156,41 @@ impl Disk {
 
 impl Batch<'_> {
     pub(super) fn row(&mut self, id: &ProfileId, row: &Row) {
-        self.batch.insert(&self.disk.rows, id.0, row.encode());
+        self.insert(Space::Rows, &id.0, &row.encode());
     }
 
     pub(super) fn known(&mut self, id: &ProfileId, known: &Known) {
-        self.batch.insert(&self.disk.profiles, id.0, known.encode());
+        self.insert(Space::Profiles, &id.0, &known.encode());
     }
 
     /// Writes a page of ids over whatever was in its place.
-    pub(super) fn recent(&mut self, place: u32, page: Vec<u8>) {
-        self.batch.insert(&self.disk.recent, place.to_be_bytes(), page);
+    pub(super) fn recent(&mut self, place: u32, page: &[u8]) {
+        self.insert(Space::Recent, &place.to_be_bytes(), page);
     }
 
     pub(super) fn meta<T: Serialize>(&mut self, name: &str, value: &T) -> Result<(), StoreError> {
-        self.batch.insert(&self.disk.meta, name, encode(value)?);
+        self.insert(Space::Meta, name.as_bytes(), &encode(value)?);
         Ok(())
+    }
+
+    pub(super) fn insert(&mut self, space: Space, key: &[u8], value: &[u8]) {
+        if let (Some(spaces), Some(writes)) = (&*self.spaces, &mut self.writes) {
+            writes.insert(spaces.of(space), key, value);
+        }
+        self.touch(space, key);
+    }
+
+    pub(super) fn remove(&mut self, space: Space, key: &[u8]) {
+        if let (Some(spaces), Some(writes)) = (&*self.spaces, &mut self.writes) {
+            writes.remove(spaces.of(space), key);
+        }
+        self.touch(space, key);
+    }
+
+    fn touch(&mut self, space: Space, key: &[u8]) {
+        if let Some(touched) = &mut self.touched {
+            touched.push((space, key.into()));
+        }
     }
 
     pub(super) fn commit(self, durability: Durability) -> Result<(), StoreError> {
@@ -206,11 +198,22 @@ impl Batch<'_> {
             Durability::Os => PersistMode::Buffer,
             Durability::Disk => PersistMode::SyncData,
         };
-        self.batch.durability(Some(mode)).commit().map_err(failed)
+        self.writes.ok_or_else(gone)?.durability(Some(mode)).commit().map_err(failed)?;
+        // Only now, so that whoever reads what was touched finds what was written.
+        self.tracked.add(self.touched);
+        Ok(())
     }
 }
 
-fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
+impl Deref for InUse<'_> {
+    type Target = Spaces;
+
+    fn deref(&self) -> &Spaces {
+        self.0.as_ref().expect("they were there when the lock was taken, and it is still held")
+    }
+}
+
+pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
     postcard::to_stdvec(value).map_err(|error| StoreError::Failed(error.to_string()))
 }
 
@@ -218,7 +221,11 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
     postcard::from_bytes(bytes).map_err(|error| StoreError::Damaged(error.to_string()))
 }
 
-fn failed(error: fjall::Error) -> StoreError {
+fn gone() -> StoreError {
+    StoreError::Failed("its rewritten files could not be opened".to_owned())
+}
+
+pub(super) fn failed(error: fjall::Error) -> StoreError {
     match error {
         fjall::Error::Io(error) => StoreError::Failed(error.to_string()),
         fjall::Error::Poisoned => StoreError::Failed("an earlier write failed".to_owned()),

@@ -5,7 +5,9 @@
 //! back within the group, but nothing of it is claimed.
 
 mod deliver;
+mod forget;
 mod letters;
+mod resend;
 mod scan;
 
 use std::{
@@ -14,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use self::letters::Letters;
+use self::{forget::Dismissed, letters::Letters};
 use super::{
     disk::{Batch, Disk, Durability},
     fresh::Fresh,
@@ -67,6 +69,7 @@ pub(super) struct Engine {
     invalid_number: u64,
     letters: Letters,
     recent: Recent,
+    dismissed: Dismissed,
 }
 
 /// What a group of calls changed.
@@ -108,6 +111,7 @@ impl Engine {
         batch.commit(Durability::Disk)?;
         let letters = Letters::count(&disk, bounds)?;
         let recent = Recent::load(&disk)?;
+        let dismissed = Dismissed::read(&disk)?;
         let mut engine = Self {
             offered_to: if stopped_cleanly { offered_to } else { last_version },
             disk,
@@ -127,6 +131,7 @@ impl Engine {
             invalid_number: now,
             letters,
             recent,
+            dismissed,
         };
         engine.publish();
         Ok(engine)
@@ -175,6 +180,9 @@ impl Engine {
     }
 
     fn apply_one(&mut self, mut update: Update) -> Result<Verdict, StoreError> {
+        if self.dismissed.suppresses(&update.id) {
+            return Ok(Verdict::Suppressed);
+        }
         let id = update.id;
         let before = self.row(&id)?;
         let mut row = match before {
@@ -189,6 +197,8 @@ impl Engine {
         if matches!(judgement.verdict, Verdict::Stale | Verdict::Invalid) {
             return Ok(judgement.verdict);
         }
+        // Whoever comes back is not forgotten when the last export has been answered.
+        row.leaving = false;
         if judgement.keep || before.is_none() {
             // A membership that changes now is new to an endpoint that confirmed an older version.
             let changed = matches!(judgement.verdict, Verdict::Changed(_));
@@ -312,7 +322,9 @@ impl Engine {
         batch.meta("offered_to", &self.offered_to)?;
         self.recent.write(&mut batch);
         batch.meta("last_version", &self.last_version)?;
-        batch.commit(Durability::Disk)
+        batch.commit(Durability::Disk)?;
+        self.erase_at_end();
+        Ok(())
     }
 
     pub(super) fn is_scanning(&self) -> bool {
@@ -362,6 +374,9 @@ impl Engine {
         }
         let added = row.generation < self.record.added;
         row.generation = self.record.generation;
+        if row.leaving {
+            return Ok(row);
+        }
         let Some(mut known) = self.known(id)? else { return Ok(row) };
         let (prints, followed) = self
             .mapping

@@ -9,8 +9,8 @@ use crate::{
     clock::Clock,
     profile::{MappedAt, Mapping, ProfileId},
     store::{
-        Applied, Claims, Counts, DeadLetter, InvalidRecord, Letter, LetterBounds, SentPart,
-        Settled, Store, StoreError, Update,
+        Applied, Claims, Counts, DeadLetter, Dismissal, Forgotten, InvalidRecord, Letter,
+        LetterBounds, SentPart, Settled, Store, StoreError, Update,
     },
     telemetry::Component,
 };
@@ -86,6 +86,11 @@ impl InlineStore {
     /// Letters that were dropped for a reason.
     pub(crate) fn discarded(&self, reason: &str) -> u64 {
         self.with(|engine| engine.metrics().discarded(false, reason).get())
+    }
+
+    /// Forgets a profile, but not the letters that name it.
+    pub(crate) fn forget(&self, id: ProfileId, how: Dismissal) -> Forgotten {
+        self.with(|engine| engine.forget(id, how)).unwrap()
     }
 
     /// What the writer does now and then.

@@ -41,12 +41,7 @@ pub(super) fn record(
 ) -> Result<MappingRecord, StoreError> {
     let (store_id, seed) = identity(disk)?;
     let spec = mapping.spec();
-    let former = disk
-        .meta::<String>("mapping")?
-        .map(|text| serde_json::from_str::<Stored>(&text))
-        .transpose()
-        .map_err(|error| StoreError::Damaged(format!("the stored mapping: {error}")))?;
-    let stored = match former {
+    let stored = match former(disk)? {
         Some(former) if former.spec == *spec => former,
         former => {
             let generation = former.as_ref().map_or(0, |former| former.generation) + 1;
@@ -63,6 +58,29 @@ pub(super) fn record(
     };
     let Stored { generation, added, mapped_at, .. } = stored;
     Ok(MappingRecord { store_id, seed, generation, added, mapped_at })
+}
+
+/// The seed of a store that is there.
+pub(super) fn seed(disk: &Disk) -> Result<u64, StoreError> {
+    Ok(identity(disk)?.1)
+}
+
+/// When the segments of `mapping` were mapped, were the store used with it `now`.
+pub(super) fn mapped_at(
+    disk: &Disk,
+    mapping: &Mapping,
+    now: Micros,
+) -> Result<MappedAt, StoreError> {
+    let former = former(disk)?;
+    let former = former.as_ref().map(|former| (&former.spec, &former.mapped_at));
+    Ok(MappedAt::of(mapping.spec(), former, now))
+}
+
+fn former(disk: &Disk) -> Result<Option<Stored>, StoreError> {
+    disk.meta::<String>("mapping")?
+        .map(|text| serde_json::from_str::<Stored>(&text))
+        .transpose()
+        .map_err(|error| StoreError::Damaged(format!("the stored mapping: {error}")))
 }
 
 /// Whether a mapping exports something that the former one did not.

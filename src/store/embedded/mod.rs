@@ -3,12 +3,15 @@
 
 mod disk;
 mod engine;
+mod erase;
 mod fresh;
 #[cfg(test)]
 pub(crate) mod inline;
 mod kept;
 mod letters;
 mod mapped;
+mod naming;
+mod profiles;
 mod recent;
 mod tally;
 #[cfg(test)]
@@ -22,13 +25,16 @@ use tokio::{
     task::spawn_blocking,
 };
 
-pub use self::letters::{Letters, Page};
 use self::{
     disk::{Disk, Durability},
     engine::{Engine, RowCache},
     mapped::MappingRecord,
     tally::Shared,
     writer::{Call, Reply, Writer},
+};
+pub use self::{
+    letters::{Letters, Page},
+    profiles::Profiles,
 };
 use super::{
     Applied, Claims, Counts, InvalidRecord, LetterBounds, SentPart, Settled, Store, StoreError,
@@ -84,6 +90,9 @@ pub struct EmbeddedStore {
     cache: Arc<RowCache>,
     counts: Shared,
     record: Arc<MappingRecord>,
+    mapping: Arc<Mapping>,
+    /// Held while the files are rewritten.
+    erasing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl EmbeddedStore {
@@ -132,8 +141,15 @@ impl EmbeddedStore {
         let counts = Shared::default();
         let bounds = settings.dead_letters;
         let shared = counts.clone();
-        let engine =
-            Engine::open(disk.clone(), mapping, cache.clone(), bounds, clock, metrics, shared)?;
+        let engine = Engine::open(
+            disk.clone(),
+            mapping.clone(),
+            cache.clone(),
+            bounds,
+            clock,
+            metrics,
+            shared,
+        )?;
         let record = Arc::new(engine.record().clone());
         let (calls, receiver) = mpsc::channel();
         let due = Arc::new(Notify::new());
@@ -148,7 +164,8 @@ impl EmbeddedStore {
             .name("store".to_owned())
             .spawn(|| writer.run())
             .map_err(|error| StoreError::Failed(format!("cannot start its thread: {error}")))?;
-        Ok(Self { calls, due, failed, disk, cache, counts, record })
+        let erasing = Arc::default();
+        Ok(Self { calls, due, failed, disk, cache, counts, record, mapping, erasing })
     }
 
     /// The random number of this store that goes into idempotency keys.
@@ -159,6 +176,11 @@ impl EmbeddedStore {
     /// The seed of all fingerprints and ids in this store.
     pub fn seed(&self) -> u64 {
         self.record.seed
+    }
+
+    /// The mapping that it is used with.
+    pub fn mapping(&self) -> &Arc<Mapping> {
+        &self.mapping
     }
 
     /// When each mapped segment was mapped.
@@ -182,8 +204,10 @@ impl EmbeddedStore {
         }
     }
 
-    /// Stops the writer once it has done what was asked before, and makes everything durable.
+    /// Stops the writer once it has done what was asked before, and makes everything durable. If
+    /// profiles were forgotten, the files are rewritten, so that nothing of them is left.
     pub async fn stop(&self) -> Result<(), StoreError> {
+        let _alone = self.erasing.lock().await;
         self.call(Call::Stop).await
     }
 

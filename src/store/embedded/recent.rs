@@ -42,8 +42,8 @@ impl Recent {
 
     /// At most `capacity` of them, a multiple of what a page holds.
     fn load_bounded(disk: &Disk, capacity: usize) -> Result<Self, StoreError> {
-        let pages = disk.recent().map(|page| read(&page?));
-        let mut pages = pages.collect::<Result<Vec<_>, _>>()?;
+        let pages = disk.recent()?;
+        let mut pages = pages.iter().map(|page| read(page)).collect::<Result<Vec<_>, _>>()?;
         pages.sort_unstable_by_key(|(first, _)| *first);
         let mut recent = Self {
             order: VecDeque::new(),
@@ -101,7 +101,7 @@ impl Recent {
             let ids = self.order.range(index(first - oldest)..index(last - oldest));
             ids.for_each(|id| page.extend_from_slice(&id.0));
             let place = u32::try_from(number % pages).expect("there are fewer pages than ids");
-            batch.recent(place, page);
+            batch.recent(place, &page);
         }
         self.unwritten = self.next;
     }
@@ -163,7 +163,7 @@ mod tests {
                 assert!(known.ends_with(&latest), "{known:?} up to {end}");
                 assert!(recent.order.len() == known.len() && known.len() <= FEW, "{known:?}");
             }
-            assert!(disk.recent().count() <= FEW / PAGE);
+            assert!(disk.recent().unwrap().len() <= FEW / PAGE);
             if random.bool() {
                 recent = again;
             }

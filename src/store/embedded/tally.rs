@@ -103,12 +103,7 @@ impl Tally {
 
     /// Notes that a row changed.
     pub(super) fn change(&mut self, id: &ProfileId, before: Option<&Row>, after: &Row) {
-        let counted = match self.counted {
-            Counted::None => false,
-            Counted::To(last) => *id <= last,
-            Counted::All => true,
-        };
-        if !counted {
+        if !self.has_counted(id) {
             return;
         }
         if self.counts.due == 0 && after.is_deliverable() {
@@ -118,6 +113,21 @@ impl Tally {
             self.add(before, u64::wrapping_sub);
         }
         self.add(after, u64::wrapping_add);
+    }
+
+    /// Notes that a row is gone.
+    pub(super) fn remove(&mut self, id: &ProfileId, row: &Row) {
+        if self.has_counted(id) {
+            self.add(row, u64::wrapping_sub);
+        }
+    }
+
+    fn has_counted(&self, id: &ProfileId) -> bool {
+        match self.counted {
+            Counted::None => false,
+            Counted::To(last) => *id <= last,
+            Counted::All => true,
+        }
     }
 
     fn add(&mut self, row: &Row, step: fn(u64, u64) -> u64) {

@@ -1,4 +1,6 @@
 mod consent;
+mod erase;
+mod forget;
 mod letters;
 mod once;
 

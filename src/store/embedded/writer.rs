@@ -23,6 +23,14 @@ const GROUP: usize = 256;
 
 const HOUSEKEEPING: Duration = Duration::from_secs(2);
 
+/// Something that is seldom done, as a function of the engine, or of the reason why there is none
+/// any more.
+pub(super) type Chore =
+    Box<dyn FnOnce(Result<&mut Engine, StoreError>) -> Result<Told, StoreError> + Send>;
+
+/// Answers a chore with what became of the commit.
+pub(super) type Told = Box<dyn FnOnce(&Result<(), StoreError>) + Send>;
+
 pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// A call to the writer.
@@ -33,6 +41,7 @@ pub(super) enum Call {
     Revive(Vec<(ProfileId, u64)>, Reply<()>),
     Replay(Vec<ProfileId>, Reply<Replayed>),
     Discard(Vec<LetterId>, Reply<u64>),
+    Chore(Chore),
     Stop(Reply<()>),
 }
 
@@ -42,6 +51,7 @@ enum Answer {
     Done(Reply<()>),
     Replayed(Reply<Replayed>, Replayed),
     Discarded(Reply<u64>, u64),
+    Chore(Told),
 }
 
 pub(super) struct Writer {
@@ -180,6 +190,7 @@ impl Writer {
                 let (dropped, reply) = tell(self.engine.discard(ids), reply)?;
                 answers.push(Answer::Discarded(reply, dropped));
             }
+            Call::Chore(chore) => answers.push(Answer::Chore(chore(Ok(&mut self.engine))?)),
             Call::Stop(reply) => return Ok(Some(reply)),
         }
         Ok(None)
@@ -189,6 +200,22 @@ impl Writer {
         if self.engine.has_ready() {
             self.due.notify_one();
         }
+    }
+}
+
+impl Call {
+    /// A call that does this in its turn.
+    pub(super) fn chore<T: Send + 'static>(
+        work: impl FnOnce(&mut Engine) -> Result<T, StoreError> + Send + 'static,
+        reply: Reply<T>,
+    ) -> Self {
+        Self::Chore(Box::new(move |engine| {
+            let (value, reply) = tell(engine.and_then(work), reply)?;
+            let told: Told = Box::new(move |committed| {
+                let _ = reply.send(committed.clone().map(|()| value));
+            });
+            Ok(told)
+        }))
     }
 }
 
@@ -219,6 +246,7 @@ impl Answer {
             Self::Discarded(reply, dropped) => {
                 let _ = reply.send(result.clone().map(|()| dropped));
             }
+            Self::Chore(told) => told(result),
         }
     }
 }
@@ -230,6 +258,7 @@ impl Call {
             Self::Claim(_, _, reply) => drop(reply.send(Err(error))),
             Self::Replay(_, reply) => drop(reply.send(Err(error))),
             Self::Discard(_, reply) => drop(reply.send(Err(error))),
+            Self::Chore(chore) => drop(chore(Err(error))),
             Self::Settle(_, reply) | Self::Revive(_, reply) | Self::Stop(reply) => {
                 drop(reply.send(Err(error)));
             }

@@ -7,7 +7,7 @@ use std::ops::Bound;
 
 use fjall::{Guard, Keyspace};
 
-use super::{Batch, Disk, decode, encode, failed};
+use super::{Batch, Disk, Space, decode, encode, failed};
 use crate::{
     clock::Micros,
     profile::ProfileId,
@@ -28,7 +28,7 @@ impl Disk {
         &self,
         id: &ProfileId,
     ) -> Result<Option<DeadLetter>, StoreError> {
-        self.dead.get(id.0).map_err(failed)?.map(|bytes| decode(&bytes)).transpose()
+        self.in_use()?.get(Space::Dead, &id.0)?.map(|bytes| decode(&bytes)).transpose()
     }
 
     /// How many dead letters and how many invalid records there are. Looks at every key.
@@ -39,7 +39,8 @@ impl Disk {
                 Ok(count + 1)
             })
         };
-        Ok((count(&self.dead_order)?, count(&self.invalid)?))
+        let spaces = self.in_use()?;
+        Ok((count(spaces.of(Space::DeadOrder))?, count(spaces.of(Space::Invalid))?))
     }
 
     /// The places of at most `max` dead letters after `after`, oldest first.
@@ -49,7 +50,9 @@ impl Disk {
         max: usize,
     ) -> Result<Vec<LetterPlace>, StoreError> {
         let (start, _) = limits(after);
-        self.dead_order.range((start, Bound::Unbounded)).take(max).map(dead_place).collect()
+        let spaces = self.in_use()?;
+        let range = spaces.of(Space::DeadOrder).range((start, Bound::Unbounded));
+        range.take(max).map(dead_place).collect()
     }
 
     /// The places of at most `max` invalid records after `after`, oldest first.
@@ -59,7 +62,9 @@ impl Disk {
         max: usize,
     ) -> Result<Vec<LetterPlace>, StoreError> {
         let (_, start) = limits(after);
-        self.invalid.range((start, Bound::Unbounded)).take(max).map(invalid_place).collect()
+        let spaces = self.in_use()?;
+        let range = spaces.of(Space::Invalid).range((start, Bound::Unbounded));
+        range.take(max).map(invalid_place).collect()
     }
 
     /// The places of at most `max` letters before `before`, latest first.
@@ -69,10 +74,12 @@ impl Disk {
         max: usize,
     ) -> Result<Vec<LetterPlace>, StoreError> {
         let (dead, invalid) = limits(before);
-        let dead = self.dead_order.range((Bound::Unbounded, dead)).rev().take(max).map(dead_place);
-        let invalid =
-            self.invalid.range((Bound::Unbounded, invalid)).rev().take(max).map(invalid_place);
-        let mut places = dead.chain(invalid).collect::<Result<Vec<_>, _>>()?;
+        let spaces = self.in_use()?;
+        let dead = spaces.of(Space::DeadOrder).range((Bound::Unbounded, dead)).rev();
+        let invalid = spaces.of(Space::Invalid).range((Bound::Unbounded, invalid)).rev();
+        let dead = dead.take(max).map(dead_place);
+        let mut places =
+            dead.chain(invalid.take(max).map(invalid_place)).collect::<Result<Vec<_>, _>>()?;
         places.sort_unstable_by(|one, other| other.cmp(one));
         places.truncate(max);
         Ok(places)
@@ -89,7 +96,8 @@ impl Disk {
                 Ok(Some(Letter::Dead { id, key, letter }))
             }
             LetterId::Invalid { received, number } => {
-                let bytes = self.invalid.get(invalid_key(received, number)).map_err(failed)?;
+                let key = invalid_key(received, number);
+                let bytes = self.in_use()?.get(Space::Invalid, &key)?;
                 let record = bytes.map(|bytes| decode(&bytes)).transpose()?;
                 Ok(record.map(|record| Letter::Invalid { id, record }))
             }
@@ -101,7 +109,9 @@ impl Disk {
         received: Micros,
         number: u64,
     ) -> Result<bool, StoreError> {
-        self.invalid.contains_key(invalid_key(received, number)).map_err(failed)
+        let spaces = self.in_use()?;
+        let there = spaces.of(Space::Invalid).contains_key(invalid_key(received, number));
+        there.map_err(failed)
     }
 }
 
@@ -114,14 +124,14 @@ impl Batch<'_> {
         letter: Option<&DeadLetter>,
     ) -> Result<(), StoreError> {
         if let Some(former) = former {
-            self.batch.remove(&self.disk.dead_order, dead_key(former.at, *id));
+            self.remove(Space::DeadOrder, &dead_key(former.at, *id));
         }
         match letter {
             Some(letter) => {
-                self.batch.insert(&self.disk.dead, id.0, encode(letter)?);
-                self.batch.insert(&self.disk.dead_order, dead_key(letter.at, *id), []);
+                self.insert(Space::Dead, &id.0, &encode(letter)?);
+                self.insert(Space::DeadOrder, &dead_key(letter.at, *id), &[]);
             }
-            None => self.batch.remove(&self.disk.dead, id.0),
+            None => self.remove(Space::Dead, &id.0),
         }
         Ok(())
     }
@@ -133,12 +143,12 @@ impl Batch<'_> {
         record: &InvalidRecord,
     ) -> Result<(), StoreError> {
         let key = invalid_key(record.received, number);
-        self.batch.insert(&self.disk.invalid, key, encode(record)?);
+        self.insert(Space::Invalid, &key, &encode(record)?);
         Ok(())
     }
 
     pub(in crate::store::embedded) fn remove_invalid(&mut self, received: Micros, number: u64) {
-        self.batch.remove(&self.disk.invalid, invalid_key(received, number));
+        self.remove(Space::Invalid, &invalid_key(received, number));
     }
 }
 

@@ -6,7 +6,10 @@ use super::{Engine, LONGEST_DELAY, Scan};
 use crate::{
     clock::Micros,
     profile::ProfileId,
-    store::{Claim, Claims, Outcome, Settled, StoreError, Triggers, judge::withdraw},
+    store::{
+        Claim, Claims, Outcome, Settled, StoreError, Triggers, embedded::disk::Durability,
+        judge::withdraw,
+    },
 };
 
 /// The first delay of a profile whose delivery failed; each next one is twice as long.
@@ -79,7 +82,13 @@ impl Engine {
         if !self.queue.end(&id) {
             return Ok(());
         }
+        let was_forgotten = self.dismissed.has_landed(&id);
         let Some(before) = self.row(&id)? else { return Ok(()) };
+        if was_forgotten {
+            // The profile that it speaks of is forgotten; this one is new, and waits behind it.
+            self.write(id, Some(&before), before);
+            return Ok(());
+        }
         let mut row = before;
         row.offered |= unknown;
         let superseded = row.version != version || !row.due;
@@ -110,6 +119,9 @@ impl Engine {
                 }
             }
             Outcome::Released => {}
+        }
+        if row.leaving && !row.due {
+            return self.remove(id, &before, Durability::Os);
         }
         self.write(id, Some(&before), row);
         Ok(())

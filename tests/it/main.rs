@@ -27,3 +27,4 @@ mod tokens;
 mod vector;
 mod vector_client;
 mod wire;
+mod xdm_examples;

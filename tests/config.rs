@@ -247,6 +247,48 @@ fn warnings_are_errors_on_demand() {
     assert!(stderr(&output).starts_with("error: c.yaml:"), "{}", stderr(&output));
 }
 
+/// The smallest example with a label on one of its attributes and a policy.
+fn governed(denied: &str) -> String {
+    smallest()
+        .replace("[person.name, personalEmail.address]", "[{ path: person.name, labels: [pii] }]")
+        .replace(
+            "    profile:",
+            &format!("    governance: {{ policies: [{{ name: p, deny_labels: [{denied}] }}] }}\n    profile:"),
+        )
+}
+
+#[test]
+fn a_policy_that_denies_a_mapped_attribute_starts_nothing() {
+    let place = Workplace::with("c.yaml", &governed("pii"));
+    for command in [&["validate", "c.yaml"][..], &["run", "-c", "c.yaml"]] {
+        let output = place.run(command, &[]);
+        assert_eq!(output.status.code(), Some(EX_CONFIG));
+        let error = stderr(&output);
+        assert!(error.starts_with("error: c.yaml:"), "{error}");
+        assert!(error.contains("`person.name` is labelled pii"), "{error}");
+        assert!(error.contains("the policy `p` does not allow"), "{error}");
+    }
+    assert_eq!(fs::read_dir(place.0.path()).unwrap().count(), 1, "nothing was made");
+}
+
+#[test]
+fn a_denied_label_that_nobody_knows_is_a_warning_and_an_error_on_demand() {
+    let place = Workplace::with("c.yaml", &governed("PII"));
+    let output = place.run(&["validate", "c.yaml"], &[]);
+    assert!(output.status.success());
+    let warning = "no attribute has the label `PII` that is denied here";
+    assert!(stderr(&output).starts_with("warning: c.yaml:"), "{}", stderr(&output));
+    assert!(stderr(&output).contains(warning), "{}", stderr(&output));
+    let output = place.run(&["validate", "c.yaml", "--deny-warnings"], &[]);
+    assert_eq!(output.status.code(), Some(EX_CONFIG));
+    assert!(stderr(&output).starts_with("error: c.yaml:"), "{}", stderr(&output));
+    assert!(stderr(&output).contains(warning), "{}", stderr(&output));
+
+    let place = Workplace::with("c.yaml", &governed("C4"));
+    let output = place.run(&["validate", "c.yaml", "--deny-warnings"], &[]);
+    assert!(output.status.success(), "a documented label may be on no attribute yet");
+}
+
 #[test]
 fn the_configuration_is_found_where_it_is_expected() {
     let place = Workplace::with("profile-http.yaml", &smallest());

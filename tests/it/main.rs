@@ -35,3 +35,4 @@ mod tokens;
 mod vector;
 mod vector_client;
 mod wire;
+mod xdm_examples;

@@ -1,5 +1,5 @@
-//! The admin API of a running process: health, metrics, the state of its sinks and their dead
-//! letters.
+//! The admin API of a running process: health, metrics, the state of its sinks, their dead letters
+//! and single profiles.
 //!
 //! It shows personal data, so it listens on a loopback address unless callers have to show a token.
 //! `access.rs` says who may do what, `router.rs` what there is.

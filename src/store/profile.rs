@@ -70,7 +70,7 @@ pub struct Forgotten {
     pub answers: u64,
     /// Whether its later records are ignored.
     pub suppressed: bool,
-    /// Whether the files were rewritten since, so that nothing of it is left in them.
+    /// Whether the store's files were rewritten since, so that nothing of it is left in them.
     pub erased: bool,
 }
 

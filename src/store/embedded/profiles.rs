@@ -173,7 +173,7 @@ impl EmbeddedStore {
         Ok(false)
     }
 
-    async fn chore<T: Send + 'static>(
+    pub(super) async fn chore<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Engine) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {

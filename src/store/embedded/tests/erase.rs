@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, fs, path::PathBuf};
 
-use super::*;
+use super::{super::engine::Engine, *};
 use crate::{
     profile::ProfileKey,
     store::{
@@ -236,16 +236,21 @@ fn copy_dir(from: &Path, to: &Path) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn updates_that_arrive_while_the_files_are_rewritten_are_kept() {
     let crowd = Crowd::new().await;
-    for round in 0..3 {
-        crowd.update([round], "again").await;
-        crowd.forget(round).await;
-        let (erased, ()) = tokio::join!(crowd.store.erase(), async {
-            for place in 240..PEOPLE {
-                crowd.update([place], &format!("round {round}")).await;
+    for gone in 0..3 {
+        crowd.forget(gone).await;
+        let store = crowd.store.clone();
+        let erasing = tokio::spawn(async move { store.erase().await });
+        let mut rounds = HashMap::new();
+        for round in 0.. {
+            let place = 10 + round % (PEOPLE - 10);
+            rounds.insert(place, round);
+            crowd.update([place], &format!("round {round}")).await;
+            if erasing.is_finished() {
+                break;
             }
-        });
-        assert!(erased.unwrap());
-        for place in 240..PEOPLE {
+        }
+        assert!(erasing.await.unwrap().unwrap());
+        for (place, round) in rounds {
             let state = crowd.store.find(&crowd.key(place)).await.unwrap().unwrap();
             let document = String::from_utf8(state.known.document.to_vec()).unwrap();
             assert!(document.contains(&format!("round {round} ")), "{place}: {document}");
@@ -258,15 +263,14 @@ async fn updates_that_arrive_while_the_files_are_rewritten_are_kept() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn whoever_is_forgotten_after_being_copied_is_erased_too() {
     let crowd = Crowd::new().await;
-    let disk = crowd.store.disk.clone();
+    let (store, disk) = (&crowd.store, &crowd.store.disk);
     crowd.forget(1).await;
-    disk.track();
+    let begun = store.chore(Engine::begin_erasing).await.unwrap();
     let copy = disk.copy().unwrap();
     crowd.forget(2).await;
-    disk.catch_up(&copy).unwrap();
-    disk.exchange(copy).unwrap();
-    disk.untrack();
-    assert!(disk.is_unerased().unwrap(), "the copy held somebody who is forgotten");
+    let ended = store.chore(move |engine| engine.end_erasing(copy, begun)).await.unwrap();
+    assert!(!ended.unwrap(), "the copy held somebody who is forgotten");
+    assert!(disk.is_unerased().unwrap());
     crowd.store.stop().await.unwrap();
     assert_eq!(crowd.found(), everybody_but(&[1, 2]));
 }

@@ -261,6 +261,7 @@ async fn a_leaving_profile_leaves_under_another_mapping_too() {
     drop(store);
     let store = inline(&dir);
     let last = claim(&store).await.remove(0);
+    assert_eq!(last.triggers, Triggers::UNFOLLOWED);
     settle(&store, &last, Outcome::Delivered).await;
     assert_eq!(store.counts().known, 0);
 }

@@ -296,10 +296,11 @@ async fn a_changed_sink_knows_what_it_delivered_and_tries_the_endpoint_anew() {
 async fn a_paused_sink_stays_paused_when_it_changes() {
     let (mut several, crm) = one_sink().await;
     let mut process = several.start();
+    let api = several.api;
     let call = |action: &str| {
         let path = format!("/api/v1/sinks/crm/{action}");
         let headers = [("host", "localhost"), ("x-profile-http", "1")];
-        assert_eq!(crate::console::call(several.api, "POST", &path, &headers).0, 200);
+        assert_eq!(crate::console::call(api, "POST", &path, &headers).0, 200);
     };
     call("pause");
     several.sink("crm", &crm.url(), OTHER_MAPPING);

@@ -1,4 +1,5 @@
-//! Reloads while records pour in: nothing acknowledged is lost, nobody is turned away, and a sink that does not change gets each version once.
+//! Reloads while records pour in: nothing acknowledged is lost, nobody is turned away, and a sink
+//! that does not change gets each version once.
 
 use std::sync::{
     Arc,

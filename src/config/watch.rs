@@ -64,6 +64,8 @@ mod tests {
         assert!(timeout(looks(5), watch.changed()).await.is_err(), "nothing has changed");
 
         let mut changed = Box::pin(watch.changed());
+        assert!(timeout(LOOK / 2, &mut changed).await.is_err());
+        // It is looked once in each round.
         for length in 2..6 {
             fs::write(&file, "a".repeat(length)).unwrap();
             assert!(timeout(LOOK, &mut changed).await.is_err(), "it is still being written");

@@ -1,6 +1,6 @@
 //! A client of Vector's protocol: tonic over definitions of its own.
 
-use std::{collections::HashMap, net::SocketAddr, path::Path, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc};
 
 use http::uri::PathAndQuery;
 use hyper_rustls::HttpsConnectorBuilder;
@@ -41,8 +41,8 @@ pub(crate) enum Event {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Log {
-    #[prost(map = "string, message", tag = "1")]
-    pub(crate) fields: HashMap<String, Value>,
+    #[prost(btree_map = "string, message", tag = "1")]
+    pub(crate) fields: BTreeMap<String, Value>,
     #[prost(message, optional, tag = "2")]
     pub(crate) value: Option<Value>,
     #[prost(message, optional, tag = "4")]
@@ -99,8 +99,8 @@ pub(crate) struct Timestamp {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct ValueMap {
-    #[prost(map = "string, message", tag = "1")]
-    pub(crate) fields: HashMap<String, Value>,
+    #[prost(btree_map = "string, message", tag = "1")]
+    pub(crate) fields: BTreeMap<String, Value>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -138,7 +138,7 @@ impl From<serde_json::Value> for Value {
     }
 }
 
-fn fields_of(object: serde_json::Map<String, serde_json::Value>) -> HashMap<String, Value> {
+fn fields_of(object: serde_json::Map<String, serde_json::Value>) -> BTreeMap<String, Value> {
     object.into_iter().map(|(key, value)| (key, value.into())).collect()
 }
 

@@ -4,7 +4,8 @@
 //! reads the event again from a buffer on disk after its own restart and sends it in other company.
 //! So it is events that are told again, not messages. Events that a transform made of one have the
 //! same id and may even be equal; as long as they stand together they are one part, so that the
-//! last of `x = 1`, `x = 2`, `x = 1` is not taken for the first.
+//! last of `x = 1`, `x = 2`, `x = 1` is not taken for the first. Vector keeps and writes the fields of
+//! an event in the order of their names, so that a repeat is the same text.
 
 use crate::record::{Part, Record, SentId};
 

@@ -6,7 +6,7 @@ use prometheus_client::metrics::counter::Counter;
 
 use crate::{
     clock::Micros,
-    profile::Mapping,
+    profile::{Mapping, UpdateMode},
     record::{Ack, Batch, Record, Unavailable},
     store::{InvalidRecord, Store, Update, Verdict, embedded::EmbeddedStore},
     telemetry::Component,
@@ -111,7 +111,11 @@ impl Sink {
                     metrics.version_missing.inc();
                 }
                 // What is known already is not copied out only to be thrown away.
-                let known = store.keeps(&projected.id, projected.prints.kept);
+                let keeps = match mapping.update_mode() {
+                    UpdateMode::Snapshot => !store.keeps(&projected.id, projected.prints.kept),
+                    // The writer keeps what it makes of them.
+                    UpdateMode::Patch => false,
+                };
                 taking.updates.push(Update {
                     id: projected.id,
                     prints: projected.prints,
@@ -119,7 +123,7 @@ impl Sink {
                     source_version: projected.source_version,
                     received: batch.received,
                     record: record.json.clone(),
-                    kept: (!known).then(|| projected.keep()),
+                    kept: keeps.then(|| projected.keep()),
                 });
                 taking.origins.push(record);
             }

@@ -11,6 +11,8 @@ impl Mapping {
     /// A membership that the record no longer names has ended now.
     pub fn advance(&self, previous: Option<&Known>, kept: Kept, now: Micros) -> Advanced {
         let Kept { key, document, memberships: reported } = kept;
+        // The one under which it is stored, whatever else a patch may have added.
+        let key = previous.map_or(key, |known| known.key.clone());
         let mut known = previous.map_or(&[][..], |known| &known.memberships).iter().peekable();
         let mut memberships = Vec::with_capacity(reported.len().max(known.len()));
         let mut exits_by_absence = 0;

@@ -2,7 +2,7 @@ use std::fmt::Write;
 
 use profile_http::{
     config::SinkPlan,
-    profile::{Attributes, MappingSpec},
+    profile::{Attributes, MappingSpec, UpdateMode},
 };
 
 use super::{
@@ -71,6 +71,12 @@ pub(super) fn introduction(sink: &SinkPlan) -> String {
     );
     let identities = spec.identities.as_ref().map(|names| names.join(", "));
     rows.row("identities", identities.as_deref().unwrap_or("all"));
+    if sink.mapping.update_mode() == UpdateMode::Patch {
+        rows.row(
+            "records",
+            "patches; each is merged into what those before it made of its profile",
+        );
+    }
     rows.line("");
     rows.line(
         "Nothing is sent. The records are explained from an empty store, each as if the endpoint\n\
@@ -94,7 +100,14 @@ pub(super) fn explanation(explanation: &Explanation, sink: &SinkPlan) -> String 
         rows.row("sent", "nothing; an invalid record is set aside and changes nothing");
         return rows.0;
     }
-    followed(&mut rows, explanation, spec);
+    let mode = sink.mapping.update_mode();
+    if mode == UpdateMode::Patch && explanation.verdict != "stale" {
+        match &explanation.compared_with {
+            None => rows.row("merged", "into nothing: no record before it is of this profile"),
+            Some(former) => rows.row("merged", &format!("into what is known since {former}")),
+        }
+    }
+    followed(&mut rows, explanation, spec, mode);
     if explanation.version_missing {
         let path = spec.version.as_ref().map(ToString::to_string).unwrap_or_default();
         rows.row("version", &format!("none at {path}; taken as newer than what is known"));
@@ -103,7 +116,7 @@ pub(super) fn explanation(explanation: &Explanation, sink: &SinkPlan) -> String 
         None => rows.row("sent", &format!("nothing: {}", why_nothing(explanation))),
         Some(request) => {
             let Explanation { triggers, changes, compared_with, .. } = explanation;
-            let because = |trigger| because(trigger, changes, compared_with.as_deref());
+            let because = |trigger| because(trigger, changes, compared_with.as_deref(), mode);
             rows.list("because", triggers.iter().copied().flat_map(because));
             sent(&mut rows, request);
         }
@@ -121,7 +134,7 @@ pub(super) fn total(records: usize, requests: usize, invalid: usize) -> String {
     format!("\n{records} records: {requests} would be sent{invalid}\n")
 }
 
-fn followed(rows: &mut Rows, explanation: &Explanation, spec: &MappingSpec) {
+fn followed(rows: &mut Rows, explanation: &Explanation, spec: &MappingSpec, mode: UpdateMode) {
     let segments = &explanation.segments;
     if spec.segments.is_empty() {
         rows.row("followed", "yes: no segments are mapped, so every profile is");
@@ -132,7 +145,13 @@ fn followed(rows: &mut Rows, explanation: &Explanation, spec: &MappingSpec) {
     } else {
         rows.row("followed", "no: member of no mapped segment");
         if segments.is_empty() {
-            rows.row("seen", "the record names no segment");
+            rows.row(
+                "seen",
+                match mode {
+                    UpdateMode::Snapshot => "the record names no segment",
+                    UpdateMode::Patch => "no segment is known of it",
+                },
+            );
         }
         rows.list(
             "seen",
@@ -167,11 +186,20 @@ fn why_nothing(explanation: &Explanation) -> String {
 }
 
 /// A trigger with what set it off, a line for each.
-fn because(trigger: &str, changes: &Changes, former: Option<&str>) -> Vec<String> {
+fn because(
+    trigger: &str,
+    changes: &Changes,
+    former: Option<&str>,
+    mode: UpdateMode,
+) -> Vec<String> {
     let joined = || changes.joined.iter().map(|s| format!("joined {}", segment_text(s)));
     let left = changes.left.iter().map(|segment| {
         let absent = changes.exits_by_absence.iter().any(|absent| absent.is_same(segment));
-        let how = if absent { ": not named any more, so exited by absence" } else { "" };
+        let how = match mode {
+            _ if !absent => "",
+            UpdateMode::Snapshot => ": not named any more, so exited by absence",
+            UpdateMode::Patch => ": removed by null, so exited by absence",
+        };
         format!("left {}{how}", segment_text(segment))
     });
     let identities = |what: &'static str, identities: &'_ [Identity]| {

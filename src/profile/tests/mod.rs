@@ -4,6 +4,7 @@ mod exporting;
 mod fields;
 mod keeping;
 mod mapping;
+mod patching;
 mod properties;
 mod reading;
 mod triggers;

@@ -6,6 +6,7 @@
 
 mod deliver;
 mod letters;
+mod merge;
 mod scan;
 
 use std::{
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Micros},
-    profile::{Known, Mapping, ProfileId},
+    profile::{Known, Mapping, ProfileId, UpdateMode},
     store::{
         Counts, DeadLetter, InvalidRecord, LetterBounds, StoreError, Triggers, Update, Verdict,
         ids::IdHasher,
@@ -149,6 +150,11 @@ impl Engine {
             None => Row { generation: self.record.generation, ..Row::default() },
             Some(row) => self.current(&id, row)?,
         };
+        let uncertain = before.is_some_and(|row| self.is_uncertain(&row));
+        let patched = match self.mapping.update_mode() {
+            UpdateMode::Snapshot => None,
+            UpdateMode::Patch => Some(self.merge(&mut update, before.is_some())?),
+        };
         let offered = self.offered(&id, &row);
         let (when, last_version, clock) =
             (self.mapping.spec().when, &mut self.last_version, &self.clock);
@@ -157,11 +163,19 @@ impl Engine {
         if matches!(judgement.verdict, Verdict::Stale | Verdict::Invalid) {
             return Ok(judgement.verdict);
         }
+        if uncertain && matches!(judgement.verdict, Verdict::Changed(_)) {
+            // The version that a crash left uncertain is not to be seen any more.
+            row.offered = true;
+        }
         if judgement.keep || before.is_none() {
             // A membership that changes now is new to an endpoint that confirmed an older version.
             let changed = matches!(judgement.verdict, Verdict::Changed(_));
             let now = if changed { row.version } else { update.received };
-            self.keep(&mut update, before.is_some(), now)?;
+            let exists = before.is_some();
+            match patched {
+                None => self.keep(&mut update, exists, now)?,
+                Some(patched) => self.keep_patched(id, patched, now),
+            }
         }
         self.write(id, before.as_ref(), row);
         Ok(judgement.verdict)
@@ -295,6 +309,12 @@ impl Engine {
         &self.metrics
     }
 
+    /// Whether the calls of this group so far left nothing to write.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.group.rows.is_empty() && self.group.known.is_empty()
+    }
+
     #[cfg(test)]
     pub(super) fn limit_queue(&mut self, entries: usize) {
         self.queue.limit(entries);
@@ -321,6 +341,7 @@ impl Engine {
         if row.generation == self.record.generation {
             return Ok(row);
         }
+        row.offered |= self.is_uncertain(&row);
         let added = row.generation < self.record.added;
         row.generation = self.record.generation;
         let Some(known) = self.known(id)? else { return Ok(row) };
@@ -348,7 +369,12 @@ impl Engine {
     }
 
     fn offered(&self, id: &ProfileId, row: &Row) -> bool {
-        row.offered || self.queue.is_in_flight(id) || (row.due && row.version <= self.offered_to)
+        row.offered || self.queue.is_in_flight(id) || self.is_uncertain(row)
+    }
+
+    /// Whether it may have been in flight when the process crashed.
+    fn is_uncertain(&self, row: &Row) -> bool {
+        row.due && row.version <= self.offered_to
     }
 
     fn row(&self, id: &ProfileId) -> Result<Option<Row>, StoreError> {

@@ -1,4 +1,6 @@
 mod letters;
+mod patches;
+mod semantics;
 
 use std::{path::Path, sync::Arc};
 

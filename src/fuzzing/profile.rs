@@ -5,7 +5,10 @@ use bytes::Bytes;
 use super::is_json;
 use crate::{
     config::{self, Env},
-    profile::{Known, MappedAt, Mapping, Membership, ProfileKey, Projected, Status, profile_id},
+    profile::{
+        Covered, Followed, Known, MappedAt, Mapping, Membership, ProfileKey, Projected, Status,
+        Withdrawn, profile_id,
+    },
     sample::Samples,
     store::{DeadLetter, InvalidRecord, LetterKind, is_row},
 };
@@ -71,11 +74,12 @@ pub(super) fn projection(record: &[u8]) {
     for (mapping, mapped_at) in MAPPINGS.iter() {
         let Ok(projected) = mapping.project(SEED, record) else { continue };
         let Projected { id, prints, followed, .. } = projected;
+        let judged = if followed { Followed::Yes } else { Followed::No };
         let kept = projected.keep();
         assert_eq!(profile_id(SEED, &kept.key), id);
         assert!(is_json(&kept.document), "{:?}", kept.document);
         let known = mapping.advance(None, kept.clone(), NOW).known;
-        assert_eq!(mapping.fingerprints_of(SEED, &known), Ok((prints, followed)));
+        assert_eq!(mapping.fingerprints_of(SEED, &known), Ok((prints, judged)));
         assert_eq!(Known::decode(&known.encode()).ok().as_ref(), Some(&known));
         let again = mapping.advance(Some(&known), kept, NOW + 1);
         assert_eq!((again.exits_by_absence, &again.known), (0, &known));
@@ -146,6 +150,8 @@ pub(super) fn stored_seeds() -> Vec<Vec<u8>> {
         key: ProfileKey { path: "identityMap.crmid".into(), text: "c1".into() },
         document: Bytes::from_static(br#"{"a":1,"identityMap":{"crmid":[{"id":"c1"}]}}"#),
         memberships: vec![membership],
+        covered: Covered::All,
+        withdrawn: Some(Withdrawn { at: NOW, document: Bytes::from_static(b"{}") }),
     };
     let letter = DeadLetter {
         kind: LetterKind::Refused,

@@ -11,6 +11,9 @@ use crate::{
 };
 
 /// One record of a profile, projected, to be compared with what is known of that profile.
+///
+/// Where records are patches, `prints`, `followed` and `kept` do not matter: the store merges
+/// `record` into what is known and finds them out itself.
 #[derive(Clone, Debug)]
 pub struct Update {
     /// The profile.

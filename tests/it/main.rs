@@ -24,6 +24,7 @@ mod reload;
 mod reload_sources;
 mod reload_under_load;
 mod profiles;
+mod patches;
 mod request;
 mod require_healthy;
 mod several;

@@ -6,6 +6,7 @@ mod fields;
 mod keeping;
 mod leaving;
 mod mapping;
+mod patching;
 mod properties;
 mod reading;
 mod triggers;

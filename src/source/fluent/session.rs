@@ -255,7 +255,7 @@ pub(in crate::source) fn read_all(
     let mut records = Vec::new();
     while !messages.is_empty() {
         is_compressed(&messages);
-        let share = Share::read(&messages, limit);
+        let share = Share::read("fuzzing", &messages, limit);
         acknowledgement(&share.chunks);
         records.extend(share.decoded.records);
         if share.trouble.is_some() {

@@ -179,8 +179,8 @@ fn read(
 /// The records of a message, or why there are none.
 #[cfg(any(test, fuzzing))]
 pub(super) fn decode(sent: Bytes, encoding: Encoding, limit: usize) -> Result<Written, String> {
-    match read(sent, encoding, limit) {
-        Ok(((written, _), bytes)) => {
+    match read("fuzzing", sent, encoding, limit) {
+        Ok((Read { written, .. }, bytes)) => {
             assert!(bytes <= limit, "a message of {bytes} bytes, limit {limit}");
             Ok(written)
         }

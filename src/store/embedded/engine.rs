@@ -7,6 +7,7 @@
 mod deliver;
 mod forget;
 mod letters;
+mod merge;
 mod resend;
 mod scan;
 
@@ -26,12 +27,12 @@ use super::{
 };
 use crate::{
     clock::{Clock, Micros},
-    profile::{Followed, Known, Mapping, ProfileId},
+    profile::{Followed, Known, Mapping, ProfileId, UpdateMode},
     store::{
         Applied, Counts, DeadLetter, InvalidRecord, LetterBounds, SentPart, StoreError, Triggers,
         Update, Verdict,
         ids::IdHasher,
-        judge::{changes, judge, mark_due, withdraw},
+        judge::{changes, judge, judge_held, mark_due, withdraw},
         queue::Queue,
         row::Row,
     },
@@ -189,21 +190,38 @@ impl Engine {
             None => Row { generation: self.record.generation, ..Row::default() },
             Some(row) => self.current(&id, row)?,
         };
+        let uncertain = before.is_some_and(|row| self.is_uncertain(&row));
+        let patched = match self.mapping.update_mode() {
+            UpdateMode::Snapshot => None,
+            UpdateMode::Patch => Some(self.merge(&mut update, before.is_some())?),
+        };
         let offered = self.offered(&id, &row);
         let (when, last_version, clock) =
             (self.mapping.spec().when, &mut self.last_version, &self.clock);
-        let judgement =
-            judge(&mut row, &update, when, offered, || next_version(last_version, clock));
+        let mint = || next_version(last_version, clock);
+        let judgement = if patched.as_ref().is_some_and(|patched| patched.consent_unknown) {
+            judge_held(&mut row, &update)
+        } else {
+            judge(&mut row, &update, when, offered, mint)
+        };
         if matches!(judgement.verdict, Verdict::Stale | Verdict::Invalid) {
             return Ok(judgement.verdict);
         }
         // Whoever comes back is not forgotten when the last export has been answered.
         row.leaving = false;
+        if uncertain && matches!(judgement.verdict, Verdict::Changed(_)) {
+            // The version that a crash left uncertain is not to be seen any more.
+            row.offered = true;
+        }
         if judgement.keep || before.is_none() {
             // A membership that changes now is new to an endpoint that confirmed an older version.
             let changed = matches!(judgement.verdict, Verdict::Changed(_));
             let now = if changed { row.version } else { update.received };
-            self.keep(&mut update, before.is_some(), now)?;
+            let exists = before.is_some();
+            match patched {
+                None => self.keep(&mut update, exists, now)?,
+                Some(patched) => self.keep_patched(id, patched, now),
+            }
         }
         self.write(id, before.as_ref(), row);
         Ok(judgement.verdict)
@@ -341,6 +359,12 @@ impl Engine {
         &self.metrics
     }
 
+    /// Whether the calls of this group so far left nothing to write.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.group.rows.is_empty() && self.group.known.is_empty()
+    }
+
     #[cfg(test)]
     pub(super) fn limit_queue(&mut self, entries: usize) {
         self.queue.limit(entries);
@@ -372,6 +396,7 @@ impl Engine {
         if row.generation == self.record.generation {
             return Ok(row);
         }
+        row.offered |= self.is_uncertain(&row);
         let added = row.generation < self.record.added;
         row.generation = self.record.generation;
         if row.leaving {
@@ -421,7 +446,12 @@ impl Engine {
     }
 
     fn offered(&self, id: &ProfileId, row: &Row) -> bool {
-        row.offered || self.queue.is_in_flight(id) || (row.due && row.version <= self.offered_to)
+        row.offered || self.queue.is_in_flight(id) || self.is_uncertain(row)
+    }
+
+    /// Whether it may have been in flight when the process crashed.
+    fn is_uncertain(&self, row: &Row) -> bool {
+        row.due && row.version <= self.offered_to
     }
 
     fn row(&self, id: &ProfileId) -> Result<Option<Row>, StoreError> {

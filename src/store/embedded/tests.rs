@@ -3,6 +3,8 @@ mod erase;
 mod forget;
 mod letters;
 mod once;
+mod patches;
+mod semantics;
 
 use std::{path::Path, sync::Arc};
 

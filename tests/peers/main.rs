@@ -27,4 +27,3 @@ mod stack;
 mod tinyproxy;
 mod tokens;
 mod transport;
-mod vector;

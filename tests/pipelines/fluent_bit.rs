@@ -15,6 +15,9 @@ use crate::{
     updates::{ROUNDS, UPDATES, lines, of_round},
 };
 
+/// Chunks that a round becomes, and one more.
+const CHUNKS: usize = 6;
+
 /// A Fluent Bit that follows a file.
 struct FluentBit {
     program: PathBuf,
@@ -45,11 +48,35 @@ impl FluentBit {
         self.pipeline.run_other(&self.program, [Path::new("-c"), config])
     }
 
-    /// Appends the updates of a round to the file, and returns once some of them have arrived.
+    /// Appends the updates of a round to the file, and returns once the first has arrived.
     async fn round(&mut self, round: u64) {
-        let taken = self.pipeline.endpoint.report().taken;
-        self.followed.write_all(lines(of_round(round)).as_bytes()).unwrap();
-        self.pipeline.takes_more(taken).await;
+        self.append(round);
+        self.pipeline.sees_begin(round).await;
+    }
+
+    /// Appends the updates of a round to the file, and returns a place among the last states.
+    fn append(&mut self, round: u64) -> u64 {
+        let lines = lines(of_round(round));
+        self.followed.write_all(lines.as_bytes()).unwrap();
+        self.followed.metadata().unwrap().len() - lines.len() as u64 / 10
+    }
+
+    /// Waits until it has read so far.
+    async fn reads(&self, other: &Other, place: u64) {
+        let descriptors = PathBuf::from(format!("/proc/{}/fd", other.id()));
+        let followed = self.pipeline.path("followed.ndjson");
+        let position = |descriptor: &Path| -> Option<u64> {
+            let info = descriptor.to_str()?.replace("/fd/", "/fdinfo/");
+            let info = fs::read_to_string(info).ok()?;
+            info.lines().find_map(|line| line.strip_prefix("pos:"))?.trim().parse().ok()
+        };
+        let read = || {
+            let open = fs::read_dir(&descriptors).unwrap().map_while(Result::ok);
+            let mut open = open.map(|entry| entry.path());
+            let descriptor = open.find(|path| fs::read_link(path).is_ok_and(|to| to == followed));
+            descriptor.and_then(|path| position(&path)) >= Some(place)
+        };
+        self.pipeline.wait_until("the file is read", read).await;
     }
 }
 
@@ -91,6 +118,12 @@ async fn fluent_bit_loses_nothing_when_the_program_is_killed() {
         fluent_bit.round(round).await;
         if round < ROUNDS - 1 {
             process.kill();
+            // Once it stays away for so long that what failed twice would be given up by default.
+            if round == 0 {
+                let failures =
+                    || fluent_bit.pipeline.log().matches("failed to flush chunk").count();
+                fluent_bit.pipeline.wait_until("failed again", || failures() >= 2 * CHUNKS).await;
+            }
             process = fluent_bit.pipeline.run("fluent.yaml");
         }
     }
@@ -103,7 +136,13 @@ async fn the_plugin_loses_nothing_when_fluent_bit_is_killed() {
     let config = fluent_bit.pipeline.example("senders/fluent-bit-plugin.yaml");
     let mut other = fluent_bit.run(&config);
     for round in 0..ROUNDS {
-        fluent_bit.round(round).await;
+        let place = fluent_bit.append(round);
+        // Now while Fluent Bit has the records, now while the plugin has.
+        if round % 2 == 0 {
+            fluent_bit.reads(&other, place).await;
+        } else {
+            fluent_bit.pipeline.sees_begin(round).await;
+        }
         if round < ROUNDS - 1 {
             other.kill();
             other = fluent_bit.run(&config);

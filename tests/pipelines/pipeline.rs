@@ -114,6 +114,10 @@ impl Pipeline {
 pub(crate) struct Other(Child);
 
 impl Other {
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     pub(crate) fn runs(&mut self) -> bool {
         self.0.try_wait().unwrap().is_none()
     }

@@ -9,7 +9,7 @@ use crate::{
     given,
     pipeline::Pipeline,
     support::Sender,
-    updates::{PROFILES, ROUNDS, UPDATES, of_round},
+    updates::{ROUNDS, UPDATES, of_round, profile},
 };
 
 /// Customers in a request to Vector.
@@ -45,20 +45,23 @@ async fn survive(example: &str) {
         .await;
 
     let sender = Sender::new(crm);
-    for round in 0..ROUNDS {
-        let taken = pipeline.endpoint.report().taken;
-        for first in of_round(round).step_by(usize::try_from(BATCH).unwrap()) {
-            let customers: Vec<_> = (first..first + BATCH).map(customer).collect();
-            let json = [("content-type", "application/json")];
-            let answer = sender.post_as(&json, Value::from(customers).to_string()).await;
-            let (status, body) = answer.expect("an answer");
-            assert_eq!(status, StatusCode::OK, "{body}");
-        }
-        pipeline.takes_more(taken).await;
-        if round < ROUNDS - 1 {
+    for first in (0..UPDATES).step_by(usize::try_from(BATCH).unwrap()) {
+        let customers: Vec<_> = (first..first + BATCH).map(customer).collect();
+        let post = tokio::spawn({
+            let sender = sender.clone();
+            async move {
+                let json = [("content-type", "application/json")];
+                sender.post_as(&json, Value::from(customers).to_string()).await
+            }
+        });
+        let round = first / (UPDATES / ROUNDS);
+        if round < ROUNDS - 1 && first + BATCH == of_round(round).end {
+            pipeline.sees_begin(round).await;
             process.kill();
             process = pipeline.run(example);
         }
+        let (status, body) = post.await.unwrap().expect("an answer");
+        assert_eq!(status, StatusCode::OK, "{body}");
     }
     pipeline.has_everything(UPDATES).await;
 }
@@ -67,7 +70,7 @@ fn customer(update: u64) -> Value {
     // Milliseconds after a point in time.
     let (seconds, millis) = (update / 1000, update % 1000);
     json!({
-        "customer_id": format!("c-{}", update % PROFILES), "first_name": format!("Ada {update}"),
+        "customer_id": format!("c-{}", profile(update)), "first_name": format!("Ada {update}"),
         "last_name": "Example", "email": "ada@example.org", "tier": "gold",
         "updated_at": format!("2024-01-02T03:{:02}:{:02}.{millis:03}Z", seconds / 60, seconds % 60),
     })

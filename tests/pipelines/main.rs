@@ -1,7 +1,7 @@
-//! The examples in the pipelines that they are for: Fluent Bit and Vector.
+//! The examples in the pipelines that they are for: Fluent Bit, Fluentd and Vector.
 //!
-//! `FLUENT_BIT_BIN` and `VECTOR_BIN` name their binaries, `PROFILE_HTTP_PLUGIN` the plugin that
-//! `tests/run` builds. A test that misses one of them says so and is skipped. The examples run as
+//! `FLUENT_BIT_BIN`, `FLUENTD_BIN` and `VECTOR_BIN` name their programs, `PROFILE_HTTP_PLUGIN` the
+//! plugin that `tests/run` builds. A test that misses one of them says so and is skipped. The examples run as
 //! they stand but for addresses and folders, since tests run beside each other.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something does not hold")]
@@ -11,6 +11,7 @@
 mod support;
 
 mod fluent_bit;
+mod fluentd;
 mod pipeline;
 mod updates;
 mod vector;

@@ -48,8 +48,11 @@ impl Pipeline {
     pub(crate) fn listen_elsewhere(&mut self, port: u16) -> SocketAddr {
         let address = free_address();
         self.here.push((format!("127.0.0.1:{port}"), address.to_string()));
-        // As Fluent Bit writes it.
-        self.here.push((format!("port: {port}"), format!("port: {}", address.port())));
+        // As Fluent Bit and Fluentd write it.
+        for between in [": ", " "] {
+            let port_is = |port: u16| format!("port{between}{port}");
+            self.here.push((port_is(port), port_is(address.port())));
+        }
         address
     }
 

@@ -7,8 +7,10 @@
 //! what is kept of the record, [`Mapping::advance`] make a [`Known`] profile of it, and
 //! [`Mapping::export`] write what is sent.
 
+mod added; // what an export holds that it did not under an earlier mapping
 mod canonical; // values by meaning: the form that is hashed
 mod compile; // what was configured, checked and made ready
+mod coverage; // what a mapping covers, and since when
 mod error; // what can be wrong with mappings, records and stored profiles
 mod export; // the profile JSON that is sent
 mod fields; // single values, as text
@@ -30,6 +32,8 @@ mod types; // small types that everyone uses
 #[cfg(test)]
 mod tests;
 
+pub use added::{Added, Holds, Judged};
+pub use coverage::Coverage;
 pub use error::{DecodeError, FieldError, Invalid, MappingError, PathError};
 pub use export::{MappedAt, SegmentMapped};
 pub use fields::Fields;

@@ -18,6 +18,7 @@ mod gate;
 mod limits;
 mod main_job;
 mod outage;
+mod reconcile;
 mod request;
 mod signing;
 mod sources;

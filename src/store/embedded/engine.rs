@@ -6,6 +6,7 @@
 
 mod deliver;
 mod letters;
+mod reconcile;
 mod scan;
 
 use std::{
@@ -14,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use self::letters::Letters;
+use self::{letters::Letters, reconcile::Reconcile};
 use super::{
     disk::{Batch, Disk, Durability},
     fresh::Fresh,
@@ -25,11 +26,8 @@ use crate::{
     clock::{Clock, Micros},
     profile::{Known, Mapping, ProfileId},
     store::{
-        Counts, DeadLetter, InvalidRecord, LetterBounds, StoreError, Triggers, Update, Verdict,
-        ids::IdHasher,
-        judge::{changes, judge, mark_due, withdraw},
-        queue::Queue,
-        row::Row,
+        Counts, DeadLetter, InvalidRecord, LetterBounds, StoreError, Update, Verdict,
+        ids::IdHasher, judge::judge, queue::Queue, row::Row,
     },
     telemetry::Component,
 };
@@ -54,6 +52,7 @@ pub(super) struct Engine {
     /// Rows that are due but found no room in the queue.
     overflowed: bool,
     scan: Option<Scan>,
+    reconcile: Reconcile,
     tally: Tally,
     shared: Shared,
     clock: Clock,
@@ -107,6 +106,8 @@ impl Engine {
         let mut engine = Self {
             offered_to: if stopped_cleanly { offered_to } else { last_version },
             disk,
+            reconcile: Reconcile::new(&record, &mapping),
+            tally: Tally::new(record.generation),
             mapping,
             record,
             cache,
@@ -115,7 +116,6 @@ impl Engine {
             queue: Queue::default(),
             overflowed: false,
             scan: Some(Scan { after: None }),
-            tally: Tally::default(),
             shared,
             clock,
             metrics,
@@ -124,6 +124,7 @@ impl Engine {
             letters,
         };
         engine.publish();
+        engine.announce_mapping();
         Ok(engine)
     }
 
@@ -138,6 +139,7 @@ impl Engine {
         invalid: Vec<InvalidRecord>,
     ) -> Result<Vec<Verdict>, StoreError> {
         self.group.applied = true;
+        self.reconcile.note_update();
         self.group.invalid.extend(invalid);
         updates.into_iter().map(|update| self.apply_one(update)).collect()
     }
@@ -147,6 +149,10 @@ impl Engine {
         let before = self.row(&id)?;
         let mut row = match before {
             None => Row { generation: self.record.generation, ..Row::default() },
+            Some(row) if self.says_nothing_new(&row, &update) => {
+                let followed = update.followed;
+                return Ok(if followed { Verdict::Unchanged } else { Verdict::NotFollowed });
+            }
             Some(row) => self.current(&id, row)?,
         };
         let offered = self.offered(&id, &row);
@@ -155,6 +161,8 @@ impl Engine {
         let judgement =
             judge(&mut row, &update, when, offered, || next_version(last_version, clock));
         if matches!(judgement.verdict, Verdict::Stale | Verdict::Invalid) {
+            // A row of an older mapping was brought up to date.
+            self.write(id, before.as_ref(), row);
             return Ok(judgement.verdict);
         }
         if judgement.keep || before.is_none() {
@@ -312,39 +320,6 @@ impl Engine {
 
     fn room(&self) -> usize {
         usize::try_from(self.cache.capacity()).unwrap_or(usize::MAX)
-    }
-
-    /// Brings a row of an older mapping up to the present one, from what is kept of its profile.
-    /// What the mapping follows now, and what it exports now besides, becomes due; what it only no
-    /// longer maps makes nothing due.
-    fn current(&mut self, id: &ProfileId, mut row: Row) -> Result<Row, StoreError> {
-        if row.generation == self.record.generation {
-            return Ok(row);
-        }
-        let added = row.generation < self.record.added;
-        row.generation = self.record.generation;
-        let Some(known) = self.known(id)? else { return Ok(row) };
-        let (prints, followed) = self
-            .mapping
-            .fingerprints_of(self.record.seed, &known)
-            .map_err(|error| StoreError::Damaged(format!("profile {id}: {error}")))?;
-        let was_followed = std::mem::replace(&mut row.followed, followed);
-        // Of a profile that is not followed there is nothing to send again.
-        row.dead &= followed;
-        let mut triggers = Triggers::default();
-        if followed && !was_followed {
-            triggers = Triggers::FOLLOWED;
-        } else if followed && added {
-            triggers = changes(&row.prints, &prints);
-        }
-        row.prints = prints;
-        if !triggers.is_empty() {
-            let version = next_version(&mut self.last_version, &self.clock);
-            mark_due(&mut row, triggers, version, self.clock.now());
-        } else if was_followed && !followed && !self.offered(id, &row) {
-            withdraw(&mut row);
-        }
-        Ok(row)
     }
 
     fn offered(&self, id: &ProfileId, row: &Row) -> bool {

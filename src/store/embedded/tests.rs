@@ -1,4 +1,5 @@
 mod letters;
+mod reconcile;
 
 use std::{path::Path, sync::Arc};
 

@@ -1,0 +1,259 @@
+//! The known profiles under a mapping that changed: judged again in the background, in small steps
+//! that leave updates their pace, and whenever an update or a claim meets one before.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{Engine, next_version};
+use crate::{
+    profile::{Added, Holds, Mapping, MappingSpec, ProfileId, When},
+    store::{
+        StoreError, Triggers, Update,
+        embedded::{disk::Durability, mapped::MappingRecord},
+        judge::{mark_due, withdraw},
+        row::Row,
+    },
+};
+
+/// How long a step takes, and how many profiles it judges at most, so that a call waits no longer.
+const STEP: Duration = Duration::from_millis(2);
+const STEP_PROFILES: usize = 256;
+
+/// Rows that are read at once.
+const ROWS: usize = 128;
+
+/// While updates come, a step is followed by a rest of so many times its length. Their rate then
+/// falls by a tenth at most, also where one processor does all the work.
+const REST: u32 = 9;
+
+/// How often it is said how far it is.
+const REPORT: Duration = Duration::from_secs(10);
+
+/// How far the known profiles are judged by the present mapping.
+pub(super) struct Reconcile {
+    /// The former mapping, to read records as it would.
+    former: Option<Mapping>,
+    work: Option<Work>,
+    /// The first row of an older mapping that was found.
+    first: Option<ProfileId>,
+    /// Whether an update came since the last step.
+    updated: bool,
+    /// What the present mapping added, by the generation it is compared with.
+    added: Vec<(u32, Arc<Added>)>,
+    /// Profiles that became due by it.
+    due: u64,
+}
+
+struct Work {
+    after: Option<ProfileId>,
+    profiles: u64,
+    began: Instant,
+    reported: Instant,
+    resting_until: Instant,
+}
+
+impl Reconcile {
+    pub(super) fn new(record: &MappingRecord, mapping: &Mapping) -> Self {
+        let now = mapping.spec();
+        let read_as_now = |former: &MappingSpec| MappingSpec {
+            key: now.key.clone(),
+            at: now.at.clone(),
+            version: now.version.clone(),
+            strip_prefix: now.strip_prefix.clone(),
+            ..former.clone()
+        };
+        let former = record.former.as_ref().map(read_as_now);
+        Self {
+            former: former.and_then(|spec| Mapping::compile(spec).ok()),
+            work: None,
+            first: None,
+            updated: false,
+            added: Vec::new(),
+            due: 0,
+        }
+    }
+
+    /// Notes that updates come, which it is not to hold up.
+    pub(super) fn note_update(&mut self) {
+        self.updated = true;
+    }
+
+    /// Notes a row of an older mapping. Rows come in their order, so those before the first are
+    /// done.
+    pub(super) fn found(&mut self, id: ProfileId) {
+        self.first.get_or_insert(id);
+    }
+}
+
+impl Engine {
+    /// Says what a mapping that changed cannot do for the profiles that are known.
+    pub(super) fn announce_mapping(&self) {
+        let attributes = &self.record.not_kept;
+        if !attributes.is_empty() {
+            tracing::info!(
+                sink = self.metrics.name(),
+                attributes = attributes.join(", "),
+                "mapping changed: these attributes were not kept of the profiles that are known, \
+                 and arrive with the next update of each; with `state.retain: profile` they would \
+                 be known"
+            );
+        }
+    }
+
+    /// Starts once all rows are counted, if some are of an older mapping.
+    pub(super) fn begin_reconcile(&mut self) {
+        let profiles = self.tally.counts().unreconciled;
+        let Some(first) = self.reconcile.first.take().filter(|_| profiles > 0) else { return };
+        let before = u128::from_be_bytes(first.0).checked_sub(1);
+        let after = before.map(|id| ProfileId(id.to_be_bytes()));
+        let sink = self.metrics.name();
+        tracing::info!(sink, "mapping changed: reconciling {profiles} profiles");
+        let now = now();
+        self.reconcile.work =
+            Some(Work { after, profiles, began: now, reported: now, resting_until: now });
+    }
+
+    /// How long until it goes on; `None` when nothing is left to do.
+    pub(in crate::store::embedded) fn reconciles_in(&self) -> Option<Duration> {
+        let work = self.reconcile.work.as_ref()?;
+        Some(work.resting_until.saturating_duration_since(now()))
+    }
+
+    /// Judges some of the profiles that are left.
+    pub(in crate::store::embedded) fn reconcile_step(&mut self) -> Result<(), StoreError> {
+        let Some(mut work) = self.reconcile.work.take() else { return Ok(()) };
+        let began = now();
+        let (mut is_done, mut judged) = (false, 0);
+        'step: while !is_done {
+            let rows = self.disk.rows_after(work.after, ROWS)?;
+            is_done = rows.is_empty();
+            for (id, row) in rows {
+                work.after = Some(id);
+                if row.generation == self.record.generation {
+                    continue;
+                }
+                let current = self.current(&id, row)?;
+                self.write(id, Some(&row), current);
+                judged += 1;
+                if judged == STEP_PROFILES || began.elapsed() >= STEP {
+                    break 'step;
+                }
+            }
+            is_done |= self.tally.counts().unreconciled == 0;
+            if began.elapsed() >= STEP {
+                break;
+            }
+        }
+        self.commit(Durability::Os)?;
+        let Work { profiles, .. } = work;
+        let sink = self.metrics.name();
+        let due = self.reconcile.due;
+        if is_done {
+            let secs = work.began.elapsed().as_secs();
+            tracing::info!(sink, profiles, due, secs, "reconciled");
+            return Ok(());
+        }
+        let ended = now();
+        if ended - work.reported >= REPORT {
+            work.reported = ended;
+            let remaining = self.tally.counts().unreconciled;
+            tracing::info!(sink, profiles, remaining, due, "reconciling");
+        }
+        if std::mem::take(&mut self.reconcile.updated) {
+            work.resting_until = ended + (ended - began) * REST;
+        }
+        self.reconcile.work = Some(work);
+        Ok(())
+    }
+
+    /// Whether a record says of the profile just what is known, and is the same to the mapping by
+    /// which the row was judged and to the present one. No change can fall between, so the row is
+    /// left to the background, and the update costs hardly more than it always does.
+    pub(super) fn says_nothing_new(&self, row: &Row, update: &Update) -> bool {
+        let Some(former) = &self.reconcile.former else { return false };
+        let is_of_former = row.generation.checked_add(1) == Some(self.record.generation);
+        let is_no_version = update.source_version.is_none_or(|v| Some(v) == row.source_version);
+        if !is_of_former || !is_no_version || self.mapping.spec().when == When::Always {
+            return false;
+        }
+        former.project(self.record.seed, &update.record).is_ok_and(|by_former| {
+            by_former.prints.kept == row.prints.kept
+                && (by_former.prints, by_former.followed) == (update.prints, update.followed)
+        })
+    }
+
+    /// Brings a row of an older mapping up to the present one, from what is kept of its profile.
+    /// What the mapping follows now, and what it exports now besides, becomes due; what it only no
+    /// longer maps makes nothing due.
+    pub(super) fn current(&mut self, id: &ProfileId, mut row: Row) -> Result<Row, StoreError> {
+        if row.generation == self.record.generation {
+            return Ok(row);
+        }
+        // What is not kept any more is not compared, so it is of unknown age until it is dropped.
+        let outgrown = row.generation < self.record.narrowed || row.prints.kept == OUTGROWN;
+        let added = self.added_since(row.generation);
+        row.generation = self.record.generation;
+        let Some(known) = self.known(id)? else { return Ok(row) };
+        let judged = self
+            .mapping
+            .judge_again(self.record.seed, &known, &added)
+            .map_err(|error| StoreError::Damaged(format!("profile {id}: {error}")))?;
+        let (followed, was_followed) = (judged.followed, row.followed);
+        row.followed = followed;
+        row.prints = judged.prints;
+        if outgrown {
+            row.prints.kept = OUTGROWN;
+        }
+        // Of a profile that is not followed there is nothing to send again.
+        row.dead &= followed;
+        let triggers = match (was_followed, followed) {
+            (_, false) => Triggers::default(),
+            (false, true) => Triggers::FOLLOWED,
+            (true, true) => triggers(judged.holds),
+        };
+        if !triggers.is_empty() {
+            self.reconcile.due += u64::from(!row.due);
+            let version = next_version(&mut self.last_version, &self.clock);
+            mark_due(&mut row, triggers, version, self.clock.now());
+        } else if was_followed && !followed && !self.offered(id, &row) {
+            withdraw(&mut row);
+        }
+        Ok(row)
+    }
+
+    fn added_since(&mut self, generation: u32) -> Arc<Added> {
+        let cached = &mut self.reconcile.added;
+        if let Some((_, added)) = cached.iter().find(|(of, _)| *of == generation) {
+            return added.clone();
+        }
+        let (coverage, unmapped) = (&self.record.coverage, &self.record.unmapped);
+        let added = Arc::new(Added::since(generation, &self.mapping, coverage, unmapped));
+        cached.push((generation, added.clone()));
+        added
+    }
+}
+
+/// The fingerprint of what is kept where that may be more than the mapping keeps: the next record
+/// is written whatever it holds.
+const OUTGROWN: u128 = 0;
+
+fn triggers(holds: Holds) -> Triggers {
+    let mut triggers = Triggers::default();
+    for (holds, trigger) in [
+        (holds.membership, Triggers::MEMBERSHIP),
+        (holds.identity, Triggers::IDENTITY),
+        (holds.attribute, Triggers::ATTRIBUTE),
+    ] {
+        if holds {
+            triggers |= trigger;
+        }
+    }
+    triggers
+}
+
+#[expect(clippy::disallowed_methods, reason = "measures the writer's thread, off tokio's clock")]
+fn now() -> Instant {
+    Instant::now()
+}

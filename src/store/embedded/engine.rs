@@ -106,7 +106,7 @@ impl Engine {
         let mut engine = Self {
             offered_to: if stopped_cleanly { offered_to } else { last_version },
             disk,
-            reconcile: Reconcile::new(&record, &mapping),
+            reconcile: Reconcile::default(),
             tally: Tally::new(record.generation),
             mapping,
             record,

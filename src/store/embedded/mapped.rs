@@ -22,8 +22,6 @@ pub(super) struct MappingRecord {
     pub(super) coverage: Coverage,
     /// When segments were unmapped first that had been mapped.
     pub(super) unmapped: Vec<(Path, Micros)>,
-    /// By what rows of the generation before are judged.
-    pub(super) former: Option<MappingSpec>,
     /// The last generation that keeps less of a profile than the one before.
     pub(super) narrowed: u32,
     /// When each segment was mapped.
@@ -45,8 +43,6 @@ struct Stored {
     coverage: Option<Coverage>,
     #[serde(default)]
     unmapped: Vec<(Path, Micros)>,
-    #[serde(default)]
-    former: Option<MappingSpec>,
     #[serde(default)]
     narrowed: u32,
 }
@@ -88,7 +84,6 @@ pub(super) fn record(
         generation: stored.generation,
         coverage: stored.coverage(),
         unmapped: stored.unmapped,
-        former: stored.former,
         narrowed: stored.narrowed,
         mapped_at: stored.mapped_at,
         not_kept,
@@ -104,7 +99,6 @@ impl Stored {
             mapped_at: MappedAt::of(spec, None, now),
             coverage: Some(Coverage::new(spec, 1)),
             unmapped: Vec::new(),
-            former: None,
             narrowed: 0,
         }
     }
@@ -144,7 +138,6 @@ impl Stored {
             mapped_at,
             coverage: Some(coverage),
             unmapped,
-            former: Some(self.spec),
             narrowed: if narrowed { generation } else { self.narrowed },
         }
     }

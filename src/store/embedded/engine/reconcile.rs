@@ -8,10 +8,10 @@ use std::{
 
 use super::{Engine, next_version};
 use crate::{
-    profile::{Added, Holds, Mapping, MappingSpec, ProfileId, When},
+    profile::{Added, Holds, ProfileId, When},
     store::{
         StoreError, Triggers, Update,
-        embedded::{disk::Durability, mapped::MappingRecord},
+        embedded::disk::Durability,
         judge::{mark_due, withdraw},
         row::Row,
     },
@@ -32,9 +32,8 @@ const REST: u32 = 9;
 const REPORT: Duration = Duration::from_secs(10);
 
 /// How far the known profiles are judged by the present mapping.
+#[derive(Default)]
 pub(super) struct Reconcile {
-    /// The former mapping, to read records as it would.
-    former: Option<Mapping>,
     work: Option<Work>,
     /// The first row of an older mapping that was found.
     first: Option<ProfileId>,
@@ -55,26 +54,6 @@ struct Work {
 }
 
 impl Reconcile {
-    pub(super) fn new(record: &MappingRecord, mapping: &Mapping) -> Self {
-        let now = mapping.spec();
-        let read_as_now = |former: &MappingSpec| MappingSpec {
-            key: now.key.clone(),
-            at: now.at.clone(),
-            version: now.version.clone(),
-            strip_prefix: now.strip_prefix.clone(),
-            ..former.clone()
-        };
-        let former = record.former.as_ref().map(read_as_now);
-        Self {
-            former: former.and_then(|spec| Mapping::compile(spec).ok()),
-            work: None,
-            first: None,
-            updated: false,
-            added: Vec::new(),
-            due: 0,
-        }
-    }
-
     /// Notes that updates come, which it is not to hold up.
     pub(super) fn note_update(&mut self) {
         self.updated = true;
@@ -168,20 +147,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether a record says of the profile just what is known, and is the same to the mapping by
-    /// which the row was judged and to the present one. No change can fall between, so the row is
-    /// left to the background, and the update costs hardly more than it always does.
+    /// Whether a record is to the present mapping just what the known profile was to the one by
+    /// which its row was judged. Fingerprints are of what was read and not of the mapping, so both
+    /// mappings read the same of both: no change can fall between, and the row is left to the
+    /// background. Such an update costs no more than it always does.
     pub(super) fn says_nothing_new(&self, row: &Row, update: &Update) -> bool {
-        let Some(former) = &self.reconcile.former else { return false };
-        let is_of_former = row.generation.checked_add(1) == Some(self.record.generation);
         let is_no_version = update.source_version.is_none_or(|v| Some(v) == row.source_version);
-        if !is_of_former || !is_no_version || self.mapping.spec().when == When::Always {
-            return false;
-        }
-        former.project(self.record.seed, &update.record).is_ok_and(|by_former| {
-            by_former.prints.kept == row.prints.kept
-                && (by_former.prints, by_former.followed) == (update.prints, update.followed)
-        })
+        row.generation != self.record.generation
+            && (row.prints, row.followed) == (update.prints, update.followed)
+            && is_no_version
+            && self.mapping.spec().when == When::Changed
     }
 
     /// Brings a row of an older mapping up to the present one, from what is kept of its profile.

@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn a_flush_that_gets_no_answer_in_time_is_to_come_again() {
         let (instance, mut arriving) = held_up(Duration::from_millis(1));
-        assert_eq!(instance.flush(b"\x90"), Verdict::Retry);
+        assert_eq!(instance.flush(b"tag", b"\x90"), Verdict::Retry);
         let abandoned = arriving.try_recv().unwrap();
         assert!(abandoned.deadline <= Instant::now());
         // The thread that answers late does not care.
@@ -297,7 +297,11 @@ mod tests {
         let chunk = |deadline| {
             let (reply, verdict) = sync_channel(1);
             // What cannot be read gets an answer at once.
-            assert!(chunks.try_send(Chunk { bytes: vec![0xc1], deadline, reply }).is_ok());
+            assert!(
+                chunks
+                    .try_send(Chunk { tag: Vec::new(), bytes: vec![0xc1], deadline, reply })
+                    .is_ok()
+            );
             verdict
         };
         let abandoned = chunk(Instant::now());

@@ -8,9 +8,11 @@
 //! [`Mapping::export`] write what is sent. Where records are patches, [`Mapping::merge`] first makes
 //! whole ones of them.
 
+mod added; // what an export holds that it did not under an earlier mapping
 mod canonical; // values by meaning: the form that is hashed
 mod compile; // what was configured, checked and made ready
 mod consent; // whether a profile may be exported
+mod coverage; // what a mapping covers, and since when
 mod cursor; // the tokens of a text
 mod error; // what can be wrong with mappings, records and stored profiles
 mod export; // the profile JSON that is sent
@@ -35,7 +37,9 @@ mod types; // small types that everyone uses
 #[cfg(test)]
 mod tests;
 
+pub use added::{Added, Holds, Judged};
 pub use consent::{Consent, ConsentValue, Covered, Followed, Withdrawn};
+pub use coverage::Coverage;
 pub use error::{DecodeError, FieldError, Invalid, MappingError, PathError};
 pub use export::{MappedAt, SegmentMapped};
 pub use fields::Fields;

@@ -1,5 +1,6 @@
 //! What the module promises, over records as they come.
 
+mod added;
 mod consent;
 mod exporting;
 mod fields;

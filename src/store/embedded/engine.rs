@@ -8,6 +8,7 @@ mod deliver;
 mod forget;
 mod letters;
 mod merge;
+mod reconcile;
 mod resend;
 mod scan;
 
@@ -17,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use self::{forget::Dismissed, letters::Letters};
+use self::{forget::Dismissed, letters::Letters, reconcile::Reconcile};
 use super::{
     disk::{Batch, Disk, Durability},
     fresh::Fresh,
@@ -27,12 +28,12 @@ use super::{
 };
 use crate::{
     clock::{Clock, Micros},
-    profile::{Followed, Known, Mapping, ProfileId, UpdateMode},
+    profile::{Known, Mapping, ProfileId, UpdateMode},
     store::{
-        Applied, Counts, DeadLetter, InvalidRecord, LetterBounds, SentPart, StoreError, Triggers,
-        Update, Verdict,
+        Applied, Counts, DeadLetter, InvalidRecord, LetterBounds, SentPart, StoreError, Update,
+        Verdict,
         ids::IdHasher,
-        judge::{changes, judge, judge_held, mark_due, withdraw},
+        judge::{judge, judge_held},
         queue::Queue,
         row::Row,
     },
@@ -59,6 +60,7 @@ pub(super) struct Engine {
     /// Rows that are due but found no room in the queue.
     overflowed: bool,
     scan: Option<Scan>,
+    reconcile: Reconcile,
     tally: Tally,
     shared: Shared,
     clock: Clock,
@@ -116,6 +118,8 @@ impl Engine {
         let mut engine = Self {
             offered_to: if stopped_cleanly { offered_to } else { last_version },
             disk,
+            reconcile: Reconcile::default(),
+            tally: Tally::new(record.generation),
             mapping,
             record,
             cache,
@@ -124,7 +128,6 @@ impl Engine {
             queue: Queue::default(),
             overflowed: false,
             scan: Some(Scan { after: None }),
-            tally: Tally::default(),
             shared,
             clock,
             metrics,
@@ -135,6 +138,7 @@ impl Engine {
             dismissed,
         };
         engine.publish();
+        engine.announce_mapping();
         Ok(engine)
     }
 
@@ -150,6 +154,7 @@ impl Engine {
         parts: Vec<SentPart>,
     ) -> Result<Applied, StoreError> {
         self.group.applied = true;
+        self.reconcile.note_update();
         let mut applied = Applied { verdicts: Vec::with_capacity(updates.len()), invalid: 0 };
         let (mut updates, mut invalid) = (updates.into_iter(), invalid.into_iter());
         let rest = SentPart { id: None, updates: usize::MAX, invalid: usize::MAX };
@@ -188,12 +193,19 @@ impl Engine {
         let before = self.row(&id)?;
         let mut row = match before {
             None => Row { generation: self.record.generation, ..Row::default() },
+            Some(row) if self.says_nothing_new(&row, &update) => {
+                let followed = update.followed;
+                return Ok(if followed { Verdict::Unchanged } else { Verdict::NotFollowed });
+            }
             Some(row) => self.current(&id, row)?,
         };
         let uncertain = before.is_some_and(|row| self.is_uncertain(&row));
         let patched = match self.mapping.update_mode() {
             UpdateMode::Snapshot => None,
-            UpdateMode::Patch => Some(self.merge(&mut update, before.is_some())?),
+            // Whoever was forgotten and comes back is a new profile.
+            UpdateMode::Patch => {
+                Some(self.merge(&mut update, before.is_some_and(|row| !row.leaving))?)
+            }
         };
         let offered = self.offered(&id, &row);
         let (when, last_version, clock) =
@@ -205,6 +217,8 @@ impl Engine {
             judge(&mut row, &update, when, offered, mint)
         };
         if matches!(judgement.verdict, Verdict::Stale | Verdict::Invalid) {
+            // A row of an older mapping was brought up to date.
+            self.write(id, before.as_ref(), row);
             return Ok(judgement.verdict);
         }
         // Whoever comes back is not forgotten when the last export has been answered.
@@ -382,53 +396,6 @@ impl Engine {
 
     fn room(&self) -> usize {
         usize::try_from(self.cache.capacity()).unwrap_or(usize::MAX)
-    }
-
-    /// Brings a row of an older mapping up to the present one, from what is kept of its profile.
-    /// What the mapping follows now, and what it exports now besides, becomes due; what it only no
-    /// longer maps makes nothing due.
-    ///
-    /// Consent that the mapping asks for now counts like that of a record where it was kept: who
-    /// refuses is no longer followed, and the endpoint is told if it has heard of the profile.
-    /// Where it was not kept, the row is held: it stays as it is, and nothing is exported and no
-    /// withdrawal sent until the next record.
-    fn current(&mut self, id: &ProfileId, mut row: Row) -> Result<Row, StoreError> {
-        if row.generation == self.record.generation {
-            return Ok(row);
-        }
-        row.offered |= self.is_uncertain(&row);
-        let added = row.generation < self.record.added;
-        row.generation = self.record.generation;
-        if row.leaving {
-            return Ok(row);
-        }
-        let Some(mut known) = self.known(id)? else { return Ok(row) };
-        let (prints, followed) = self
-            .mapping
-            .fingerprints_of(self.record.seed, &known)
-            .map_err(|error| StoreError::Damaged(format!("profile {id}: {error}")))?;
-        let withdrew = self.note_consent(id, &mut known)?;
-        row.held = followed == Followed::Unknown;
-        let followed = if row.held { row.followed } else { followed == Followed::Yes };
-        let was_followed = std::mem::replace(&mut row.followed, followed);
-        // Of a profile that is not followed there is nothing to send again.
-        row.dead &= followed;
-        let mut triggers = Triggers::default();
-        if followed && !was_followed {
-            triggers = Triggers::FOLLOWED;
-        } else if followed && added {
-            triggers = changes(&row.prints, &prints);
-        } else if was_followed && withdrew && self.offered(id, &row) {
-            triggers = Triggers::UNFOLLOWED;
-        }
-        row.prints = prints;
-        if !triggers.is_empty() {
-            let version = next_version(&mut self.last_version, &self.clock);
-            mark_due(&mut row, triggers, version, self.clock.now());
-        } else if was_followed && !followed && !self.offered(id, &row) {
-            withdraw(&mut row);
-        }
-        Ok(row)
     }
 
     /// Whether consent is found to be withdrawn under a mapping that asks for it anew.

@@ -5,6 +5,7 @@ mod letters;
 mod once;
 mod patches;
 mod semantics;
+mod reconcile;
 
 use std::{path::Path, sync::Arc};
 

@@ -27,4 +27,7 @@ pub mod clock; // wall-clock time, replaceable in tests
 pub mod encoding; // compressed bodies that arrive
 pub mod listen; // addresses, TLS and HTTP/1.1 connections, for what listens
 pub mod local_endpoint; // a third-party endpoint on this machine, to try and test things against
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing; // what decoders promise of any bytes, for fuzz/ and the tests
 pub mod sample; // sample profiles, for the demo, tests and benches

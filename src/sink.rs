@@ -6,7 +6,7 @@ use prometheus_client::metrics::counter::Counter;
 
 use crate::{
     clock::Micros,
-    profile::Mapping,
+    profile::{Mapping, UpdateMode},
     record::{Ack, Batch, Part, Record, Unavailable},
     store::{Applied, InvalidRecord, SentPart, Store, Update, Verdict, embedded::EmbeddedStore},
     telemetry::Component,
@@ -124,11 +124,16 @@ impl Sink {
                 if projected.version_missing {
                     metrics.version_missing.inc();
                 }
-                if projected.consent_missing {
+                // A patch need not speak of it.
+                if projected.consent_missing && mapping.update_mode() == UpdateMode::Snapshot {
                     metrics.consent_missing.inc();
                 }
                 // What is known already is not copied out only to be thrown away.
-                let known = store.keeps(&projected.id, projected.prints.kept);
+                let keeps = match mapping.update_mode() {
+                    UpdateMode::Snapshot => !store.keeps(&projected.id, projected.prints.kept),
+                    // The writer keeps what it makes of them.
+                    UpdateMode::Patch => false,
+                };
                 taking.updates.push(Update {
                     id: projected.id,
                     prints: projected.prints,
@@ -136,7 +141,7 @@ impl Sink {
                     source_version: projected.source_version,
                     received: batch.received,
                     record: record.json.clone(),
-                    kept: (!known).then(|| projected.keep()),
+                    kept: keeps.then(|| projected.keep()),
                 });
                 taking.origins.push(record);
             }

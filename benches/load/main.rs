@@ -4,10 +4,15 @@
 //! The sink and the endpoint are processes of their own, so that the CPU time of each is known; all
 //! share the cores of this machine. `LOAD_PROFILES` says how many profiles there are (default
 //! 200,000), `LOAD_UPDATES` how many updates are sent of what is known (default 1,000,000).
+//!
+//! `cargo bench --bench load -- sources` compares what the sources cost instead (by default 100,000
+//! profiles and 500,000 updates, which are in memory as requests).
 
 mod client;
 mod process;
 mod sender;
+mod sources;
+mod wire;
 
 use std::time::Duration;
 
@@ -31,6 +36,11 @@ fn main() {
         .enable_all()
         .build()
         .expect("a runtime");
+    if std::env::args().any(|arg| arg == "sources") {
+        let (profiles, updates) =
+            (number("LOAD_PROFILES", 100_000), number("LOAD_UPDATES", 500_000));
+        return runtime.block_on(sources::run(profiles, updates));
+    }
     runtime.block_on(run());
 }
 

@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -80,11 +80,20 @@ pub(crate) struct Sink {
 impl Sink {
     /// Starts a sink with an HTTP source; `options` are lines of YAML.
     pub(crate) fn start(endpoint: &Endpoint, options: &str) -> Self {
+        Self::start_with("http_server", endpoint, options)
+    }
+
+    /// Starts a sink with a source of this type.
+    pub(crate) fn start_with(source: &str, endpoint: &Endpoint, options: &str) -> Self {
         let address = free_address();
+        let (listen, ready) = match source {
+            "stdin" => (String::new(), "delivering"),
+            _ => (format!(", address: '{address}'"), "listening"),
+        };
         let dir = tempfile::tempdir().expect("a directory");
         let config = dir.path().join("load.yaml");
         let text = format!(
-            "data_dir: {}\napi: {{ enabled: false }}\nsources:\n  in: {{ type: http_server, address: '{address}' }}\n\
+            "data_dir: {}\napi: {{ enabled: false }}\nsources:\n  in: {{ type: {source}{listen} }}\n\
              sinks:\n  load:\n    type: profile_http\n    inputs: [in]\n    \
              http_endpoint: http://{}/profiles\n{options}",
             dir.path().join("data").display(),
@@ -96,16 +105,38 @@ impl Sink {
             .arg("-c")
             .arg(&config)
             .env("PROFILE_HTTP_LOG", "info")
+            .stdin(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn();
         let mut child = child.expect("the program was built");
-        wait_for(&mut child, "listening");
+        wait_for(&mut child, ready);
         Self { address, process: Running(child), _dir: dir }
     }
 
     /// The process, to measure it by.
     pub(crate) fn id(&self) -> u32 {
         self.process.0.id()
+    }
+
+    /// The other end of its stdin.
+    pub(crate) fn take_input(&mut self) -> ChildStdin {
+        self.process.0.stdin.take().expect("it is piped, and given back")
+    }
+
+    pub(crate) fn put_input(&mut self, input: ChildStdin) {
+        self.process.0.stdin = Some(input);
+    }
+
+    /// Ends its stdin.
+    pub(crate) fn end_input(&mut self) {
+        drop(self.take_input());
+    }
+
+    /// Waits for its end, after which it can still be measured.
+    pub(crate) async fn ended(&self) {
+        while stat(self.id())[0] != "Z" {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     pub(crate) fn stop(mut self) {
@@ -141,15 +172,19 @@ impl Watch {
     }
 }
 
-/// CPU time of a process, from the kernel's own account (proc(5), `stat`).
+/// CPU time of a process.
 fn cpu(process: u32) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("Linux");
-    let fields = stat.rsplit(')').next().expect("the fields after the name");
-    let ticks = |index: usize| -> u32 {
-        fields.split_whitespace().nth(index).and_then(|field| field.parse().ok()).expect("ticks")
-    };
+    let fields = stat(process);
+    let ticks = |index: usize| -> u32 { fields[index].parse().expect("ticks") };
     // utime and stime, the 14th and 15th of all fields, in hundredths of a second.
     Duration::from_millis(10) * (ticks(11) + ticks(12))
+}
+
+/// The kernel's own account of a process (proc(5), `stat`), from its state on.
+fn stat(process: u32) -> Vec<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("Linux");
+    let fields = stat.rsplit(')').next().expect("the fields after the name");
+    fields.split_whitespace().map(str::to_owned).collect()
 }
 
 fn free_address() -> SocketAddr {

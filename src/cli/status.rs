@@ -147,6 +147,9 @@ fn text(sinks: &[SinkStatus]) -> String {
     let mut lines = vec![table.text()];
     for sink in sinks {
         lines.extend(gate(&sink.sink, &sink.gate));
+        if sink.reconcile_remaining > 0 {
+            lines.push(reconcile(sink));
+        }
         if sink.invalid_records > 0 {
             let invalid = count(sink.invalid_records, "invalid record is", "invalid records are");
             let sink = &sink.sink;
@@ -155,6 +158,13 @@ fn text(sinks: &[SinkStatus]) -> String {
         }
     }
     lines.concat()
+}
+
+/// How far the known profiles are judged by a mapping that changed.
+fn reconcile(sink: &SinkStatus) -> String {
+    let (left, known) = (sink.reconcile_remaining, sink.profiles.known.max(1));
+    let done = 100 * known.saturating_sub(left) / known;
+    format!("{}: the mapping changed; {done} % of {known} profiles are reconciled\n", sink.sink)
 }
 
 /// Why a gate is not open, and until when.

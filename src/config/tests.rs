@@ -357,7 +357,11 @@ fn what_cannot_work_is_an_error() {
         assert!(errors.contains(message), "{lines}\n{errors}");
     }
     for (from, to, message) in [
-        ("{ key: identityMap.crmid }", "{ key: a, update: patch }", "must be `snapshot`"),
+        (
+            "{ key: identityMap.crmid }",
+            "{ key: a, update: merge }",
+            "must be `snapshot` or `patch`",
+        ),
         ("[person.name]", "[]", "nothing is mapped"),
         ("[person.name]", "[\"*\", a]", "stands for every attribute"),
         ("[person.name]", "[a..b]", "the path a..b holds an empty key"),

@@ -68,7 +68,9 @@ mod tests {
         // It is looked once in each round.
         for length in 2..6 {
             fs::write(&file, "a".repeat(length)).unwrap();
-            assert!(timeout(LOOK, &mut changed).await.is_err(), "it is still being written");
+            // So that there is a write between any two looks.
+            let pause = timeout(LOOK * 3 / 4, &mut changed).await;
+            assert!(pause.is_err(), "it is still being written");
         }
         timeout(looks(1), changed).await.unwrap();
         timeout(looks(1), watch.changed()).await.expect("it has not been read");

@@ -30,6 +30,9 @@ pub struct SinkStatus {
     pub gate: GateView,
     /// Profiles by state.
     pub profiles: ProfileCounts,
+    /// Known profiles that are yet to be judged by the mapping, which changed.
+    #[serde(default)]
+    pub reconcile_remaining: u64,
     /// Invalid records that are kept.
     pub invalid_records: u64,
     /// Since when the oldest due profile is due.
@@ -145,9 +148,10 @@ pub(super) async fn resume(
 
 fn status(console: &Console, place: usize, sink: &Watched) -> SinkStatus {
     let now = console.clock.now();
+    let counts = sink.store.counts();
     let Counts {
         known, followed, due, in_flight, dead, invalid_records, oldest_due, complete, ..
-    } = sink.store.counts();
+    } = counts;
     let secs_since = |at: Micros| now.saturating_sub(at) / 1_000_000;
     let oldest_due = Some(oldest_due).filter(|at| *at > 0 && due > 0);
     let [changed, unchanged, not_followed, stale, invalid] =
@@ -161,6 +165,7 @@ fn status(console: &Console, place: usize, sink: &Watched) -> SinkStatus {
         since: shown_time(console.started),
         gate: gate(sink, now),
         profiles: ProfileCounts { known, followed, due, in_flight, dead, complete },
+        reconcile_remaining: counts.unreconciled,
         invalid_records,
         oldest_due: oldest_due.map(shown_time),
         oldest_due_secs: oldest_due.map(secs_since),

@@ -130,7 +130,7 @@ impl<S: Store> Work<S> {
     fn is_drained(&self) -> bool {
         let counts = self.dispatcher.store.counts();
         let at_rest = self.deliveries.is_empty() && self.settling.is_empty();
-        at_rest && counts.complete && counts.due == 0
+        at_rest && counts.complete && counts.unreconciled == 0 && counts.due == 0
     }
 
     async fn wait(

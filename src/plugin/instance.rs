@@ -42,6 +42,8 @@ pub(super) struct Instance {
     chunks: mpsc::Sender<Chunk>,
     stop: CancellationToken,
     thread: JoinHandle<()>,
+    /// How long a flush may take.
+    patience: Duration,
 }
 
 struct Chunk {
@@ -66,7 +68,7 @@ impl Instance {
         // A thread that panics drops its end.
         let outcome = ready.recv().unwrap_or_else(|_| Err("it panicked at its start".to_owned()));
         match outcome {
-            Ok(()) => Ok(Self { chunks, stop, thread }),
+            Ok(()) => Ok(Self { chunks, stop, thread, patience: DEADLINE }),
             Err(error) => {
                 let _ = thread.join();
                 Err(error)
@@ -78,11 +80,11 @@ impl Instance {
     pub(super) fn flush(&self, tag: &[u8], bytes: &[u8]) -> Verdict {
         let (Some(tag), Some(bytes)) = (copy(tag), copy(bytes)) else { return Verdict::Retry };
         let (reply, verdict) = sync_channel(1);
-        let chunk = Chunk { tag, bytes, deadline: Instant::now() + DEADLINE, reply };
+        let chunk = Chunk { tag, bytes, deadline: Instant::now() + self.patience, reply };
         if self.chunks.try_send(chunk).is_err() {
             return Verdict::Retry;
         }
-        verdict.recv_timeout(DEADLINE).unwrap_or(Verdict::Retry)
+        verdict.recv_timeout(self.patience).unwrap_or(Verdict::Retry)
     }
 
     /// Lets what is in flight end, closes the store and ends the thread.
@@ -264,14 +266,57 @@ mod tests {
 
     #[test]
     fn a_flush_for_which_there_is_no_room_is_to_come_again_at_once() {
-        let (chunks, arriving) = mpsc::channel(1);
-        let thread = std::thread::spawn(|| {});
-        let instance = Instance { chunks, stop: CancellationToken::new(), thread };
+        let (instance, arriving) = held_up(DEADLINE);
         let (reply, _waits) = sync_channel(1);
         let waiting = Chunk { tag: Vec::new(), bytes: Vec::new(), deadline: Instant::now(), reply };
         assert!(instance.chunks.try_send(waiting).is_ok());
         assert_eq!(instance.flush(b"tag", b"\x90"), Verdict::Retry);
         drop(arriving);
         instance.stop();
+    }
+
+    #[test]
+    fn a_flush_that_gets_no_answer_in_time_is_to_come_again() {
+        let (instance, mut arriving) = held_up(Duration::from_millis(1));
+        assert_eq!(instance.flush(b"tag", b"\x90"), Verdict::Retry);
+        let abandoned = arriving.try_recv().unwrap();
+        assert!(abandoned.deadline <= Instant::now());
+        // The thread that answers late does not care.
+        assert!(abandoned.reply.send(Verdict::Ok).is_err());
+        instance.stop();
+    }
+
+    #[tokio::test]
+    async fn a_chunk_that_nobody_waits_for_is_not_taken() {
+        let dir = TempDir::new().unwrap();
+        let (plan, _) = options(&dir).plan(&Env::default()).unwrap();
+        let (chunks, arriving) = mpsc::channel(2);
+        let stop = CancellationToken::new();
+        let metrics = Metrics::new(&mut Registry::default());
+        let worker = Worker { plan, arriving, stop, metrics };
+        let chunk = |deadline| {
+            let (reply, verdict) = sync_channel(1);
+            // What cannot be read gets an answer at once.
+            assert!(
+                chunks
+                    .try_send(Chunk { tag: Vec::new(), bytes: vec![0xc1], deadline, reply })
+                    .is_ok()
+            );
+            verdict
+        };
+        let abandoned = chunk(Instant::now());
+        let awaited = chunk(Instant::now() + DEADLINE);
+        drop(chunks);
+        let (started, _) = sync_channel(1);
+        worker.work(&started).await;
+        assert!(abandoned.recv().is_err());
+        assert_eq!(awaited.recv(), Ok(Verdict::Error));
+    }
+
+    /// An instance whose thread takes no chunks, with room for one.
+    fn held_up(patience: Duration) -> (Instance, mpsc::Receiver<Chunk>) {
+        let (chunks, arriving) = mpsc::channel(1);
+        let thread = std::thread::spawn(|| {});
+        (Instance { chunks, stop: CancellationToken::new(), thread, patience }, arriving)
     }
 }

@@ -6,10 +6,12 @@
 //! decimals, object entries are put in the order of their keys' hashes, and of entries with one
 //! key the last counts.
 
-use memchr::memchr2;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use super::{json, number};
+use super::{
+    cursor::{Cursor, END},
+    number,
+};
 
 /// How deep a value may be nested. The walk is recursive, and so is that of most receivers.
 pub(super) const MAX_DEPTH: usize = 128;
@@ -50,7 +52,7 @@ impl<'s> Canonical<'s> {
 
     /// The hash of a valid JSON value.
     pub(super) fn value(&mut self, json: &str) -> Result<u128, TooDeep> {
-        self.any(&mut Cursor { json: json.as_bytes(), at: 0 }, 0)
+        self.any(&mut Cursor::new(json), 0)
     }
 
     fn any(&mut self, cursor: &mut Cursor<'_>, depth: usize) -> Result<u128, TooDeep> {
@@ -123,67 +125,6 @@ impl<'s> Canonical<'s> {
         }
         self.entries.truncate(start);
         Ok(state)
-    }
-}
-
-/// What [`Cursor::token`] returns behind the last byte; no byte of valid JSON.
-const END: u8 = 0;
-
-struct Cursor<'a> {
-    json: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Cursor<'a> {
-    /// The first byte of the next token.
-    fn token(&mut self) -> u8 {
-        loop {
-            match self.json.get(self.at) {
-                Some(b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,
-                Some(&byte) => return byte,
-                None => return END,
-            }
-        }
-    }
-
-    fn skip(&mut self, token: u8) {
-        if self.token() == token {
-            self.at += 1;
-        }
-    }
-
-    /// The text of the string that starts here, in `buffer` where it has escapes.
-    fn string<'t>(&mut self, buffer: &'t mut Vec<u8>) -> &'t [u8]
-    where
-        'a: 't,
-    {
-        let start = self.at + 1;
-        let rest = self.json.get(start..).unwrap_or_default();
-        match memchr2(b'"', b'\\', rest) {
-            Some(end) if rest[end] == b'"' => {
-                self.at = start + end + 1;
-                &rest[..end]
-            }
-            _ => {
-                let end = json::string_end(self.json, self.at);
-                self.at = end;
-                buffer.clear();
-                json::unescape(self.json.get(start..end - 1).unwrap_or_default(), buffer);
-                buffer
-            }
-        }
-    }
-
-    /// The text of the number that starts here. Takes at least one byte, so that no loop can
-    /// stand still.
-    fn number(&mut self) -> &'a [u8] {
-        let rest = self.json.get(self.at..).unwrap_or_default();
-        let end = rest
-            .iter()
-            .position(|b| !matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'))
-            .unwrap_or(rest.len());
-        self.at += end.max(1);
-        &rest[..end]
     }
 }
 

@@ -1,5 +1,5 @@
 use super::{
-    Attributes, Mapping, MappingError, MappingSpec, Path,
+    Attributes, Mapping, MappingError, MappingSpec, Path, UpdateMode,
     consent::ConsentSource,
     mapping::{Attribute, KeyPlace, KeySource},
     prints,
@@ -9,7 +9,8 @@ use super::{
 
 impl Mapping {
     /// Checks a mapping and makes it ready. Everything that could never work is an error here,
-    /// not a surprise with the first record.
+    /// not a surprise with the first record. Records are taken for snapshots until
+    /// [`Mapping::for_mode`] says otherwise.
     pub fn compile(mut spec: MappingSpec) -> Result<Self, MappingError> {
         spec.strip_prefix = spec.strip_prefix.filter(|prefix| !prefix.is_empty());
         let listed = match &spec.attributes {
@@ -64,6 +65,7 @@ impl Mapping {
             segments,
             tree,
             spec,
+            update_mode: UpdateMode::default(),
         })
     }
 }

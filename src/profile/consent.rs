@@ -158,10 +158,26 @@ impl Mapping {
         consent
     }
 
-    pub(super) fn lacks_consent_value(&self, reading: &Reading<'_>) -> bool {
-        let missing =
-            |source: &ConsentSource| source.answer(reading, &Covered::All) == Answer::Missing;
-        self.consents.iter().any(missing)
+    pub(super) fn lacks_consent_value(&self, reading: &Reading<'_>, covered: &Covered) -> bool {
+        self.consents.iter().any(|source| source.answer(reading, covered) == Answer::Missing)
+    }
+
+    /// Of what a text knows of consent, that which this mapping asks for.
+    pub(super) fn covered_by(&self, covered: &Covered) -> Covered {
+        let paths = self.consents.iter().map(|source| &source.path);
+        Covered::Paths(paths.filter(|path| covered.contains(path)).cloned().collect())
+    }
+
+    /// What is known of consent once a patch is merged into a profile of which `known` was known.
+    pub(super) fn covered_with(&self, known: &Covered, patch: &str) -> Result<Covered, Invalid> {
+        let is_known = |source: &&ConsentSource| known.contains(&source.path);
+        if self.consents.iter().all(|source| is_known(&source)) {
+            return Ok(known.clone());
+        }
+        let reading = self.read_document(patch)?;
+        let said = |source: &&ConsentSource| reading.slots[source.slot].is_some();
+        let sources = self.consents.iter().filter(|source| is_known(source) || said(source));
+        Ok(Covered::Paths(sources.map(|source| source.path.clone()).collect()))
     }
 
     pub(super) fn consent_values(&self, reading: &Reading<'_>) -> Vec<ConsentValue> {

@@ -32,6 +32,15 @@ impl Status {
         }
     }
 
+    /// The word that records use for it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Realized => "realized",
+            Self::Existing => "existing",
+            Self::Exited => "exited",
+        }
+    }
+
     /// Whether the profile is a member.
     pub fn is_member(self) -> bool {
         self != Self::Exited

@@ -12,6 +12,8 @@ impl Mapping {
     /// withdrawn when it was first refused.
     pub fn advance(&self, previous: Option<&Known>, kept: Kept, now: Micros) -> Advanced {
         let Kept { key, document, memberships: reported, covered, refused } = kept;
+        // The one under which it is stored, whatever else a patch may have added.
+        let key = previous.map_or(key, |known| known.key.clone());
         let now = if refused.is_some() { now.max(not_before(previous)) } else { now };
         let withdrawn = refused.map(|document| {
             let former = previous.and_then(|known| known.withdrawn.clone());

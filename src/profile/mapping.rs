@@ -1,5 +1,6 @@
 use super::{
-    Attributes, MappingSpec, Path, Retain, compile::namespace, consent::ConsentSource, tree::Node,
+    Attributes, MappingSpec, Path, Retain, UpdateMode, compile::namespace, consent::ConsentSource,
+    tree::Node,
 };
 
 /// A compiled mapping: reads records, compares them by meaning and writes exports.
@@ -8,6 +9,7 @@ use super::{
 #[derive(Debug)]
 pub struct Mapping {
     pub(super) spec: MappingSpec,
+    pub(super) update_mode: UpdateMode,
     /// The paths to read: attributes, consents, keys and version.
     pub(super) tree: Node,
     /// The way to the profile, with one slot at its end.
@@ -52,6 +54,19 @@ impl Mapping {
     /// What it was compiled from.
     pub fn spec(&self) -> &MappingSpec {
         &self.spec
+    }
+
+    /// The same mapping for records of this mode. The mode says what records mean, not what is
+    /// mapped, so it is no part of the specification: a store need not judge its profiles anew when
+    /// it changes.
+    #[must_use]
+    pub fn for_mode(self, update_mode: UpdateMode) -> Self {
+        Self { update_mode, ..self }
+    }
+
+    /// What its records mean.
+    pub fn update_mode(&self) -> UpdateMode {
+        self.update_mode
     }
 
     /// The place of a mapped segment in [`MappingSpec::segments`]; `None` for one that is not

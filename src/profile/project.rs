@@ -3,8 +3,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::{
-    Consent, ConsentValue, Covered, Fingerprints, Followed, Invalid, Kept, Mapping, ProfileId,
-    ProfileKey, Reported, Retain, SourceVersion,
+    Consent, ConsentValue, Covered, Fingerprints, Followed, Invalid, Kept, Mapping, Merged,
+    ProfileId, ProfileKey, Reported, Retain, SourceVersion, UpdateMode,
     export::{write_identity, write_namespaces},
     json,
     mapping::{KeyPlace, KeySource},
@@ -23,6 +23,9 @@ pub struct Projected<'a> {
     pub prints: Fingerprints,
     /// Whether the profile consents, and is a member of a mapped segment if segments are mapped.
     pub followed: bool,
+    /// Whether it is not known if the profile consents: what a patch was merged into was kept when
+    /// that was not asked for, and the patch does not say it either.
+    pub consent_unknown: bool,
     /// Whether `export.consent` names a path at which the record has no value.
     pub consent_missing: bool,
     /// The sender's version.
@@ -30,7 +33,10 @@ pub struct Projected<'a> {
     /// Whether `profile.version` is configured and the record has none.
     pub version_missing: bool,
     consent: Consent,
+    /// What the text that was read knows of consent.
+    covered: &'a Covered,
     mapping: &'a Mapping,
+    prefix: Option<&'a str>,
     key: (&'a KeySource, Cow<'a, str>),
     profile: &'a str,
     reading: Reading<'a>,
@@ -44,7 +50,36 @@ impl Mapping {
     ///
     /// The record is not JSON, is not an object, has no key, or holds something of the wrong shape
     /// in a part with a meaning of its own.
+    ///
+    /// Of a patch it says whose it is and which version it has; the rest is known once it is merged.
     pub fn project<'a>(&'a self, seed: u64, record: &'a [u8]) -> Result<Projected<'a>, Invalid> {
+        let profile = self.profile_of(record)?;
+        let prefix = self.spec.strip_prefix.as_deref();
+        let projected = self.project_profile(seed, prefix, profile, &Covered::All)?;
+        let source_version = self.source_version(&projected.reading)?;
+        let version_missing = self.version.is_some() && source_version.is_none();
+        Ok(Projected { source_version, version_missing, ..projected })
+    }
+
+    /// Reads what [`Mapping::merge`] made of a patch. It has no source version, since only that of
+    /// the patch counts; and its key is that of the patch, whichever may be read from it: of several
+    /// identities in a namespace another one may be chosen than of those that the patch names.
+    ///
+    /// # Errors
+    ///
+    /// What was merged into cannot have been kept by this program: the store is damaged.
+    pub fn project_merged<'a>(
+        &'a self,
+        seed: u64,
+        merged: &'a Merged,
+    ) -> Result<Projected<'a>, Invalid> {
+        let profile = str::from_utf8(&merged.record)
+            .map_err(|_| Invalid::new("what is kept of the profile is not UTF-8"))?;
+        self.project_profile(seed, None, profile, &merged.covered)
+    }
+
+    /// The text of the profile in a record.
+    pub(super) fn profile_of<'a>(&self, record: &'a [u8]) -> Result<&'a str, Invalid> {
         let record = str::from_utf8(record).map_err(|error| {
             Invalid::new(format!("the record is not UTF-8 at byte {}", error.valid_up_to()))
         })?;
@@ -52,17 +87,24 @@ impl Mapping {
             return Err(Invalid::new("the record is empty"));
         }
         let prefix = self.spec.strip_prefix.as_deref();
-        let profile = match (&self.at, &self.spec.at) {
+        match (&self.at, &self.spec.at) {
             (Some(tree), Some(path)) => {
-                reading::locate(Plan { tree, all: false, prefix }, path, record)?
+                reading::locate(Plan { tree, all: false, prefix }, path, record)
             }
-            _ => record,
-        };
+            _ => Ok(record),
+        }
+    }
+
+    fn project_profile<'a>(
+        &'a self,
+        seed: u64,
+        prefix: Option<&'a str>,
+        profile: &'a str,
+        covered: &'a Covered,
+    ) -> Result<Projected<'a>, Invalid> {
         let plan = Plan { tree: &self.tree, all: self.maps_all(), prefix };
         let reading = reading::read(plan, profile)?;
         let key = self.key(&reading)?;
-        let source_version = self.source_version(&reading)?;
-        let covered = &Covered::All;
         let (prints, is_member) =
             self.fingerprints(seed, prefix, profile, &reading, covered, reading.memberships())?;
         let consent = self.consent(&reading, covered);
@@ -70,11 +112,14 @@ impl Mapping {
             id: prints::id_of(seed, &key.0.path, &key.1),
             prints,
             followed: consent.followed(is_member) == Followed::Yes,
-            consent_missing: self.lacks_consent_value(&reading),
-            source_version,
-            version_missing: self.version.is_some() && source_version.is_none(),
+            consent_unknown: consent == Consent::Unknown,
+            consent_missing: self.lacks_consent_value(&reading, covered),
+            source_version: None,
+            version_missing: false,
             consent,
+            covered,
             mapping: self,
+            prefix,
             key,
             profile,
             reading,
@@ -114,6 +159,9 @@ impl Mapping {
                 },
             };
             reason.extend([if i == 0 { "" } else { ", " }, path, " ", wrong]);
+        }
+        if self.update_mode == UpdateMode::Patch {
+            reason.push_str("; a patch has to name the profile that it changes");
         }
         Invalid { reason }
     }
@@ -166,15 +214,14 @@ impl Projected<'_> {
     }
 
     fn covered(&self) -> Covered {
-        let paths = || self.mapping.consents.iter().map(|source| source.path.clone()).collect();
-        match self.mapping.spec.retain {
-            Retain::Profile => Covered::All,
-            Retain::Mapped => Covered::Paths(paths()),
+        match (self.covered, self.mapping.spec.retain) {
+            (Covered::All, Retain::Profile) => Covered::All,
+            (covered, _) => self.mapping.covered_by(covered),
         }
     }
 
     fn document(&self) -> Bytes {
-        let prefix = self.mapping.spec.strip_prefix.as_deref();
+        let prefix = self.prefix;
         let mut out = Vec::with_capacity(512);
         if self.mapping.spec.retain == Retain::Profile {
             json::compact(self.profile, prefix, &mut out);

@@ -57,3 +57,13 @@ pub enum SourceVersion {
     /// A timestamp, in nanoseconds since the epoch.
     Time(i128),
 }
+
+/// What a record says of a profile that is known (`profile.update`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UpdateMode {
+    /// It is the profile now; what it does not name is gone.
+    #[default]
+    Snapshot,
+    /// It is merged into the profile; what it does not name stays, and `null` removes.
+    Patch,
+}

@@ -31,13 +31,16 @@ pub(super) async fn keep<S: Store>(store: S, gate: Gate, clock: Clock, metrics: 
     let mut tick = 0;
     loop {
         ticks.tick().await;
-        let Counts { known, followed, due, in_flight, dead, oldest_due, .. } = store.counts();
+        let counts = store.counts();
+        let Counts { known, followed, due, in_flight, dead, oldest_due, .. } = counts;
         for (gauge, count) in gauges.iter().zip([known, followed, due, in_flight, dead]) {
             gauge.set(count.cast_signed());
         }
         let age = if oldest_due == 0 { 0 } else { clock.now().saturating_sub(oldest_due) };
         let age_secs = age / 1_000_000;
         metrics.oldest_due.set(age_secs.cast_signed());
+
+        metrics.reconcile_remaining.set(counts.unreconciled.cast_signed());
 
         tick += 1;
         let now = (taken.iter().map(Counter::get).sum::<u64>(), metrics.sent_events.get());

@@ -15,6 +15,8 @@ mod lines;
 mod msgpack;
 mod protobuf;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod testing;
 

@@ -28,14 +28,9 @@ pub(super) fn judge(
     offered: bool,
     mint: impl FnOnce() -> u64,
 ) -> Judgement {
-    if let (Some(known), Some(new)) = (row.source_version, update.source_version) {
-        match compare(new, known) {
-            None => return Judgement { verdict: Verdict::Invalid, keep: false },
-            Some(Ordering::Less) => return Judgement { verdict: Verdict::Stale, keep: false },
-            Some(Ordering::Equal | Ordering::Greater) => {}
-        }
+    if let Some(judgement) = judge_version(row, update) {
+        return judgement;
     }
-    row.source_version = update.source_version.or(row.source_version);
 
     let keep = row.prints.kept != update.prints.kept;
     let was_followed = row.followed;
@@ -67,6 +62,31 @@ pub(super) fn judge(
         Verdict::NotFollowed
     };
     Judgement { verdict, keep }
+}
+
+/// The same where it is still not known whether the profile consents: what the update says is kept,
+/// and compared with what was known before once that is known.
+pub(super) fn judge_held(row: &mut Row, update: &Update) -> Judgement {
+    if let Some(judgement) = judge_version(row, update) {
+        return judgement;
+    }
+    let kept = std::mem::replace(&mut row.prints.kept, update.prints.kept);
+    Judgement { verdict: Verdict::NotFollowed, keep: kept != update.prints.kept }
+}
+
+/// Notes the source version of an update, or says what is wrong with it.
+fn judge_version(row: &mut Row, update: &Update) -> Option<Judgement> {
+    if let (Some(known), Some(new)) = (row.source_version, update.source_version) {
+        match compare(new, known) {
+            None => return Some(Judgement { verdict: Verdict::Invalid, keep: false }),
+            Some(Ordering::Less) => {
+                return Some(Judgement { verdict: Verdict::Stale, keep: false });
+            }
+            Some(Ordering::Equal | Ordering::Greater) => {}
+        }
+    }
+    row.source_version = update.source_version.or(row.source_version);
+    None
 }
 
 /// Makes a profile due under a new version. Its delay goes on if it waits for one, so that a

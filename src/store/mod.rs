@@ -23,6 +23,14 @@ pub use types::{
 
 use crate::profile::ProfileId;
 
+/// Whether bytes are a row, which then has to read back as it is written.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn is_row(bytes: &[u8]) -> bool {
+    let Ok(row) = row::Row::decode(bytes) else { return false };
+    assert_eq!(row::Row::decode(&row.encode()).ok(), Some(row));
+    true
+}
+
 /// Keeps profiles and what is due of them. Implementations are shared by cloning.
 pub trait Store: Clone + Send + Sync + 'static {
     /// Compares each update with what is known, keeps it and marks the profile due if something

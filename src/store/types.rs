@@ -11,6 +11,9 @@ use crate::{
 };
 
 /// One record of a profile, projected, to be compared with what is known of that profile.
+///
+/// Where records are patches, `prints`, `followed` and `kept` do not matter: the store merges
+/// `record` into what is known and finds them out itself.
 #[derive(Clone, Debug)]
 pub struct Update {
     /// The profile.
@@ -211,6 +214,8 @@ pub struct Counts {
     pub in_flight: u64,
     /// Those with a dead letter.
     pub dead: u64,
+    /// Those that are yet to be judged by the present mapping, since it changed.
+    pub unreconciled: u64,
     /// Invalid records that are kept.
     pub invalid_records: u64,
     /// How often a profile became due while no other was.

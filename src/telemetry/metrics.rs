@@ -130,6 +130,8 @@ table! {
     gate: GaugeFamily = "profile_http_gate";
     /// Token requests by outcome.
     tokens: CounterFamily = "profile_http_tokens";
+    /// Known profiles that are yet to be judged by a mapping that changed.
+    reconcile_remaining: GaugeFamily = "profile_http_reconcile_remaining";
     /// Time of one commit of the store.
     commit: HistogramFamily = "profile_http_store_commit", Unit::Seconds;
     /// Changed configurations that were taken into use.
@@ -213,6 +215,8 @@ pub struct Component {
     pub commit: Histogram,
     /// Age of the oldest due profile, in seconds.
     pub oldest_due: Gauge,
+    /// Known profiles that are yet to be judged by a mapping that changed.
+    pub reconcile_remaining: Gauge,
     /// Attempts that may be under way at once.
     pub concurrency_limit: Gauge,
     /// Attempts under way.
@@ -247,6 +251,7 @@ impl Component {
             lag: families.lag.get_or_create_owned(&labels),
             commit: families.commit.get_or_create_owned(&labels),
             oldest_due: families.oldest_due.get_or_create_owned(&labels),
+            reconcile_remaining: families.reconcile_remaining.get_or_create_owned(&labels),
             concurrency_limit: families.concurrency_limit.get_or_create_owned(&labels),
             concurrency_in_flight: families.concurrency_in_flight.get_or_create_owned(&labels),
             families,

@@ -180,6 +180,7 @@ async fn metrics_are_in_the_text_format_and_count_what_happens() {
         "profile_http_oldest_due_seconds{",
         "profile_http_delivery_lag_seconds_bucket{",
         "profile_http_gate{",
+        "profile_http_reconcile_remaining{",
         "profile_http_store_commit_seconds_bucket{",
     ] {
         assert!(text.contains(name), "{name} in {text}");

@@ -25,6 +25,8 @@ mod reload;
 mod reload_sources;
 mod reload_under_load;
 mod profiles;
+mod patches;
+mod reconcile;
 mod request;
 mod require_healthy;
 mod several;

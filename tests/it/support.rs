@@ -89,6 +89,13 @@ impl Place {
         Self { endpoint, arrived, site: Site::new(), address: free_address() }
     }
 
+    /// The same before an endpoint that nobody listens at.
+    pub(crate) async fn quiet() -> Self {
+        let mut place = Self::new().await;
+        place.endpoint = LocalEndpoint::start(Settings::default()).await.unwrap();
+        place
+    }
+
     /// Runs with a source of this type, which has these options besides, and this mapping.
     pub(crate) fn run(&self, source: &str, options: &str, mapping: &str) -> Process {
         let source = format!("{{ type: {source}, address: '{}'{options} }}", self.address);

@@ -28,4 +28,3 @@ mod stack;
 mod tinyproxy;
 mod tokens;
 mod transport;
-mod vector;

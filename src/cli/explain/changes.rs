@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use profile_http::profile::{Attributes, Mapping, MappingSpec, Path, Reported};
+use profile_http::profile::{Attributes, Known, Mapping, MappingSpec, Path, Reported, UpdateMode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -11,14 +11,22 @@ use super::explanation::{Changes, Identity, Segment};
 pub(super) struct Former {
     /// Where it stood.
     pub(super) place: String,
+    /// The record; where records are patches, what it was merged into.
     pub(super) record: Bytes,
+    pub(super) known: Known,
     pub(super) memberships: Vec<Reported>,
     /// The body that was sent last.
     pub(super) body: Option<Bytes>,
 }
 
-/// Names the memberships, of mapped segments, that begin or end with the record.
-pub(super) fn of_memberships(mapping: &Mapping, former: &Former, now: &[Reported]) -> Changes {
+/// Names the memberships, of mapped segments, that begin or end with the record, which itself
+/// names `named`.
+pub(super) fn of_memberships(
+    mapping: &Mapping,
+    former: &Former,
+    now: &[Reported],
+    named: &[Reported],
+) -> Changes {
     let member = |memberships: &[Reported], wanted: &Reported| {
         memberships.iter().any(|m| is_same(m, wanted) && m.status.is_member())
     };
@@ -27,7 +35,7 @@ pub(super) fn of_memberships(mapping: &Mapping, former: &Former, now: &[Reported
     };
     let joined = now.iter().filter(mapped).filter(|m| !member(&former.memberships, m));
     let left = former.memberships.iter().filter(mapped).filter(|m| !member(now, m));
-    let absent = left.clone().filter(|m| !now.iter().any(|n| is_same(n, m)));
+    let absent = left.clone().filter(|m| !named.iter().any(|n| is_same(n, m)));
     let exited =
         |reported: &Reported| Segment { status: "exited", ..Segment::new(mapping, reported) };
     Changes {
@@ -46,7 +54,11 @@ pub(super) fn of_attributes(
     now: &[u8],
     body: &[u8],
 ) -> Vec<String> {
-    let spec = mapping.spec();
+    let mut spec = mapping.spec().clone();
+    if mapping.update_mode() == UpdateMode::Patch {
+        // What was merged is a profile by itself, without the prefix and without the version.
+        (spec.at, spec.strip_prefix, spec.version) = (None, None, None);
+    }
     let paths: Vec<Path> = match &spec.attributes {
         Attributes::Listed(paths) => paths.clone(),
         Attributes::All => {

@@ -3,14 +3,14 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 use http::{Request, Response};
 use profile_http::{
-    clock::Clock,
+    clock::{Clock, Micros},
     config::SinkPlan,
     delivery::{
         AttemptError, AuthSettings, Deliver, Gate, Secret, SigningSettings, Trail, auth::AuthLayer,
         compose,
     },
     dispatch::{BatchSettings, ExportError, Exporter, unrenderable},
-    profile::{Mapping, ProfileId, Projected},
+    profile::{Mapping, ProfileId, Projected, UpdateMode},
     record::Record,
     store::{
         Claim, Outcome, Settled, Store, StoreError, Triggers, Update, Verdict,
@@ -116,15 +116,29 @@ impl Rehearsal {
             Ok(projected) => projected,
             Err(invalid) => return Ok(Explanation::invalid(place, invalid.reason)),
         };
-        let verdict = self.apply(&projected, record).await.map_err(|error| failed(&error))?;
-        let memberships = projected.keep().memberships;
+        let received = self.clock.now();
+        let verdict =
+            self.apply(&projected, record, received).await.map_err(|error| failed(&error))?;
+        let former = self.former.get(&projected.id);
+        let known = former.map(|former| &former.known);
+        // The store has done the same; it is done again to be shown.
+        let merged = match mapping.update_mode() {
+            UpdateMode::Snapshot => None,
+            UpdateMode::Patch => Some(mapping.merge(known, &record.json, received)),
+        };
+        let merged = merged.transpose().map_err(Failure::of)?;
+        let whole = merged.as_ref().map(|m| mapping.project_merged(self.store.seed(), m));
+        let whole = whole.transpose().map_err(Failure::of)?;
+        let state = whole.as_ref().unwrap_or(&projected);
+        let kept = state.keep();
+        let memberships = kept.memberships.clone();
         let mut explanation = Explanation {
             record: place.clone(),
             verdict: name(&verdict),
             reason: None,
             key: Some(projected.key().into()),
-            followed: projected.followed,
-            consent: projected.consent_values().into_iter().map(Into::into).collect(),
+            followed: state.followed,
+            consent: state.consent_values().into_iter().map(Into::into).collect(),
             segments: memberships.iter().map(|m| Segment::new(&mapping, m)).collect(),
             triggers: Vec::new(),
             changes: Changes::default(),
@@ -133,7 +147,6 @@ impl Rehearsal {
             unrenderable: None,
             request: None,
         };
-        let former = self.former.get(&projected.id);
         explanation.compared_with = former.map(|former| former.place.clone());
         match verdict {
             Verdict::Stale | Verdict::Suppressed => return Ok(explanation),
@@ -147,14 +160,17 @@ impl Rehearsal {
             Verdict::Unchanged | Verdict::NotFollowed => {}
         }
         if let Some(former) = former {
-            explanation.changes = changes::of_memberships(&mapping, former, &memberships);
+            let named = projected.keep().memberships;
+            explanation.changes = changes::of_memberships(&mapping, former, &memberships, &named);
         }
+        let known = mapping.advance(known, kept, received).known;
+        let now = merged.as_ref().map_or(&record.json[..], |merged| &merged.record);
         let mut body = former.and_then(|former| former.body.clone());
         if let Verdict::Changed(triggers) = verdict {
             match self.deliver().await? {
                 Ok(Delivered { export, body: framed, request }) => {
                     if let Some(former) = self.former.get(&projected.id) {
-                        explanation.changes.name(triggers, &mapping, former, &record.json, &export);
+                        explanation.changes.name(triggers, &mapping, former, now, &export);
                     }
                     explanation.request = Some(self.shown(&request, &framed)?);
                     body = Some(export);
@@ -162,7 +178,8 @@ impl Rehearsal {
                 Err(unrenderable) => explanation.unrenderable = Some(unrenderable.to_string()),
             }
         }
-        let former = Former { place, record: record.json.clone(), memberships, body };
+        let record = Bytes::copy_from_slice(now);
+        let former = Former { place, record, known, memberships, body };
         self.former.insert(projected.id, former);
         Ok(explanation)
     }
@@ -176,13 +193,14 @@ impl Rehearsal {
         &self,
         projected: &Projected<'_>,
         record: &Record,
+        received: Micros,
     ) -> Result<Verdict, StoreError> {
         let update = Update {
             id: projected.id,
             prints: projected.prints,
             followed: projected.followed,
             source_version: projected.source_version,
-            received: self.clock.now(),
+            received,
             record: record.json.clone(),
             kept: Some(projected.keep()),
         };

@@ -2,11 +2,11 @@ use std::fmt::Write;
 
 use profile_http::{
     config::SinkPlan,
-    profile::{Attributes, MappingSpec},
+    profile::{Attributes, MappingSpec, UpdateMode},
 };
 
 use super::{
-    explanation::{Changes, ConsentSeen, Explanation, Identity, Segment, Sent},
+    explanation::{ConsentSeen, Explanation, Identity, Segment, Sent},
     hide,
     indent::indent,
 };
@@ -72,6 +72,12 @@ pub(super) fn introduction(sink: &SinkPlan) -> String {
     rows.list("consent", spec.consent.iter().map(ToString::to_string));
     let identities = spec.identities.as_ref().map(|names| names.join(", "));
     rows.row("identities", identities.as_deref().unwrap_or("all"));
+    if sink.mapping.update_mode() == UpdateMode::Patch {
+        rows.row(
+            "records",
+            "patches; each is merged into what those before it made of its profile",
+        );
+    }
     rows.line("");
     rows.line(
         "Nothing is sent. The records are explained from an empty store, each as if the endpoint\n\
@@ -95,8 +101,15 @@ pub(super) fn explanation(explanation: &Explanation, sink: &SinkPlan) -> String 
         rows.row("sent", "nothing; an invalid record is set aside and changes nothing");
         return rows.0;
     }
+    let mode = sink.mapping.update_mode();
+    if mode == UpdateMode::Patch && explanation.verdict != "stale" {
+        match &explanation.compared_with {
+            None => rows.row("merged", "into nothing: no record before it is of this profile"),
+            Some(former) => rows.row("merged", &format!("into what is known since {former}")),
+        }
+    }
     consent(&mut rows, explanation);
-    followed(&mut rows, explanation, spec);
+    followed(&mut rows, explanation, spec, mode);
     if explanation.version_missing {
         let path = spec.version.as_ref().map(ToString::to_string).unwrap_or_default();
         rows.row("version", &format!("none at {path}; taken as newer than what is known"));
@@ -104,9 +117,8 @@ pub(super) fn explanation(explanation: &Explanation, sink: &SinkPlan) -> String 
     match &explanation.request {
         None => rows.row("sent", &format!("nothing: {}", why_nothing(explanation))),
         Some(request) => {
-            let Explanation { triggers, changes, compared_with, .. } = explanation;
-            let refused = explanation.consent.iter().any(|seen| !seen.given);
-            let because = |trigger| because(trigger, changes, compared_with.as_deref(), refused);
+            let triggers = &explanation.triggers;
+            let because = |trigger| because(trigger, explanation, mode);
             rows.list("because", triggers.iter().copied().flat_map(because));
             sent(&mut rows, request);
         }
@@ -135,7 +147,7 @@ fn consent(rows: &mut Rows, explanation: &Explanation) {
     );
 }
 
-fn followed(rows: &mut Rows, explanation: &Explanation, spec: &MappingSpec) {
+fn followed(rows: &mut Rows, explanation: &Explanation, spec: &MappingSpec, mode: UpdateMode) {
     let segments = &explanation.segments;
     if explanation.consent.iter().any(|seen| !seen.given) {
         rows.row("followed", "no: it does not consent");
@@ -150,7 +162,13 @@ fn followed(rows: &mut Rows, explanation: &Explanation, spec: &MappingSpec) {
     } else {
         rows.row("followed", "no: member of no mapped segment");
         if segments.is_empty() {
-            rows.row("seen", "the record names no segment");
+            rows.row(
+                "seen",
+                match mode {
+                    UpdateMode::Snapshot => "the record names no segment",
+                    UpdateMode::Patch => "no segment is known of it",
+                },
+            );
         }
         rows.list(
             "seen",
@@ -185,11 +203,18 @@ fn why_nothing(explanation: &Explanation) -> String {
 }
 
 /// A trigger with what set it off, a line for each.
-fn because(trigger: &str, changes: &Changes, former: Option<&str>, refused: bool) -> Vec<String> {
+fn because(trigger: &str, explanation: &Explanation, mode: UpdateMode) -> Vec<String> {
+    let changes = &explanation.changes;
+    let former = explanation.compared_with.as_deref();
+    let refused = explanation.consent.iter().any(|seen| !seen.given);
     let joined = || changes.joined.iter().map(|s| format!("joined {}", segment_text(s)));
     let left = changes.left.iter().map(|segment| {
         let absent = changes.exits_by_absence.iter().any(|absent| absent.is_same(segment));
-        let how = if absent { ": not named any more, so exited by absence" } else { "" };
+        let how = match mode {
+            _ if !absent => "",
+            UpdateMode::Snapshot => ": not named any more, so exited by absence",
+            UpdateMode::Patch => ": removed by null, so exited by absence",
+        };
         format!("left {}{how}", segment_text(segment))
     });
     let identities = |what: &'static str, identities: &'_ [Identity]| {

@@ -7,7 +7,8 @@ use crate::{
         written::{Entry, Node, Value},
     },
     profile::{
-        Attributes, Mapping, MappingError, MappingSpec, Path, Removed, Retain, SegmentSpec, When,
+        Attributes, Mapping, MappingError, MappingSpec, Path, Removed, Retain, SegmentSpec,
+        UpdateMode, When,
     },
 };
 
@@ -31,6 +32,7 @@ pub(super) fn read(
         // What could not be read is not in the mapping, and would be missed there again.
         return None;
     }
+    let update_mode = profile.update_mode;
     let spec = MappingSpec {
         key: profile.key,
         at: profile.at,
@@ -40,7 +42,7 @@ pub(super) fn read(
         ..export
     };
     match Mapping::compile(spec) {
-        Ok(mapping) => Some(Arc::new(mapping)),
+        Ok(mapping) => Some(Arc::new(mapping.for_mode(update_mode))),
         Err(error) => {
             let in_profile = matches!(
                 error,
@@ -61,6 +63,7 @@ struct Profile {
     at: Option<Path>,
     version: Option<Path>,
     strip_prefix: Option<String>,
+    update_mode: UpdateMode,
 }
 
 fn read_profile(mut section: Section<'_>) -> Profile {
@@ -77,12 +80,14 @@ fn read_profile(mut section: Section<'_>) -> Profile {
             ),
         );
     }
-    section.choice("update", &[("snapshot", ())]);
+    let modes = [("snapshot", UpdateMode::Snapshot), ("patch", UpdateMode::Patch)];
+    let update_mode = section.choice("update", &modes).unwrap_or_default();
     let profile = Profile {
         key: key.map(|key| key.value).unwrap_or_default(),
         at: section.get("at"),
         version: section.get("version"),
         strip_prefix: section.get("strip_prefix"),
+        update_mode,
     };
     section.finish();
     profile

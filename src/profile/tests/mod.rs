@@ -1,11 +1,13 @@
 //! What the module promises, over records as they come.
 
+mod added;
 mod consent;
 mod exporting;
 mod fields;
 mod keeping;
 mod leaving;
 mod mapping;
+mod patching;
 mod properties;
 mod reading;
 mod triggers;

@@ -102,6 +102,12 @@ impl<'a> Ping<'a> {
     }
 }
 
+/// Whether an answer to HELO can be read.
+#[cfg(any(test, fuzzing))]
+pub(in crate::source) fn is_ping(message: &[u8]) -> bool {
+    matches!(Ping::parse(message), Ok(Some(_)))
+}
+
 fn helo(nonce: &[u8], salt: &[u8]) -> Vec<u8> {
     let mut helo = b"\x92\xa4HELO\x83\xa5nonce".to_vec();
     push_bytes(&mut helo, 0xc4, nonce);

@@ -23,6 +23,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::{decode::read_entries, trouble::Trouble};
+#[cfg(any(test, fuzzing))]
+pub(super) use self::{handshake::is_ping, session::read_all};
 use self::{inbox::Inbox, session::Session};
 use super::Feed;
 use crate::{listen::Listener, record::Intake, secret::Secret, telemetry::Throttle};

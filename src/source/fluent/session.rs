@@ -9,6 +9,8 @@ use super::{
     frame::{Compression, Frame},
     handshake,
 };
+#[cfg(any(test, fuzzing))]
+use crate::record::Record;
 use crate::{
     listen::Stream,
     record::{Batch, Intake, Part, SentId},
@@ -241,6 +243,28 @@ impl Share {
         self.chunks.extend(frame.options.chunk.map(|chunk| messages.slice_ref(chunk)));
         Ok(())
     }
+}
+
+/// All records of messages, read share by share as on a connection, and what was wrong with the
+/// message after them.
+#[cfg(any(test, fuzzing))]
+pub(in crate::source) fn read_all(
+    mut messages: Bytes,
+    limit: usize,
+) -> (Vec<Record>, Option<Trouble>) {
+    let mut records = Vec::new();
+    while !messages.is_empty() {
+        is_compressed(&messages);
+        let share = Share::read("fuzzing", &messages, limit);
+        acknowledgement(&share.chunks);
+        records.extend(share.decoded.records);
+        if share.trouble.is_some() {
+            return (records, share.trouble);
+        }
+        assert!(share.length > 0, "whatever is not wrong is read");
+        messages.advance(share.length);
+    }
+    (records, None)
 }
 
 fn is_compressed(messages: &[u8]) -> bool {

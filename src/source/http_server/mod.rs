@@ -27,6 +27,8 @@ use super::{
     body::{self, BodyError, Encoding, Reading},
     json::{Unread, Written},
 };
+#[cfg(any(test, fuzzing))]
+use crate::record::Record;
 use crate::{
     listen::{self, Listener, Peer},
     record::{Ack, Batch, Intake, Part, SentId},
@@ -153,6 +155,13 @@ impl<I: Intake> Source<I> {
             tracing::warn!(source, peer, reason = %refusal, similar, "{what}");
         }
     }
+}
+
+/// The records of a body in JSON, which may look like anything unless it has to be lines.
+#[cfg(any(test, fuzzing))]
+pub(super) fn decode(body: &Bytes, lines: bool, room: usize) -> Result<Vec<Record>, Unread> {
+    let form = if lines { split::Form::Lines } else { split::Form::Look };
+    split::records(body, form, room)
 }
 
 /// The records of a body and the size of it after decompression.

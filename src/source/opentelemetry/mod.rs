@@ -140,6 +140,19 @@ impl<I: Intake> Source<I> {
     }
 }
 
+/// The records of an export in JSON, else in protobuf, or why there are none.
+#[cfg(any(test, fuzzing))]
+pub(super) fn decode(
+    body: Bytes,
+    in_json: bool,
+    from: ProfileFrom,
+    limit: usize,
+) -> Result<Written, String> {
+    let form = if in_json { Form::Json } else { Form::Protobuf };
+    let read = read(body, Encoding::Identity, form, from, limit);
+    read.map(|(written, _)| written).map_err(|refusal| refusal.to_string())
+}
+
 /// The records of a body and the size of it after decompression.
 fn read(
     sent: Bytes,

@@ -176,6 +176,18 @@ fn read(
     Ok((Read { written, parts, others }, message.len()))
 }
 
+/// The records of a message, or why there are none.
+#[cfg(any(test, fuzzing))]
+pub(super) fn decode(sent: Bytes, encoding: Encoding, limit: usize) -> Result<Written, String> {
+    match read("fuzzing", sent, encoding, limit) {
+        Ok((Read { written, .. }, bytes)) => {
+            assert!(bytes <= limit, "a message of {bytes} bytes, limit {limit}");
+            Ok(written)
+        }
+        Err(failure) => Err(failure.to_string()),
+    }
+}
+
 fn unavailable(error_type: &'static str, reason: &impl ToString) -> Failure {
     Failure::Unavailable { error_type, reason: reason.to_string() }
 }

@@ -7,6 +7,8 @@
 mod deliver;
 mod forget;
 mod letters;
+mod merge;
+mod reconcile;
 mod resend;
 mod scan;
 
@@ -16,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use self::{forget::Dismissed, letters::Letters};
+use self::{forget::Dismissed, letters::Letters, reconcile::Reconcile};
 use super::{
     disk::{Batch, Disk, Durability},
     fresh::Fresh,
@@ -26,12 +28,12 @@ use super::{
 };
 use crate::{
     clock::{Clock, Micros},
-    profile::{Followed, Known, Mapping, ProfileId},
+    profile::{Known, Mapping, ProfileId, UpdateMode},
     store::{
-        Applied, Counts, DeadLetter, InvalidRecord, LetterBounds, SentPart, StoreError, Triggers,
-        Update, Verdict,
+        Applied, Counts, DeadLetter, InvalidRecord, LetterBounds, SentPart, StoreError, Update,
+        Verdict,
         ids::IdHasher,
-        judge::{changes, judge, mark_due, withdraw},
+        judge::{judge, judge_held},
         queue::Queue,
         row::Row,
     },
@@ -58,6 +60,7 @@ pub(super) struct Engine {
     /// Rows that are due but found no room in the queue.
     overflowed: bool,
     scan: Option<Scan>,
+    reconcile: Reconcile,
     tally: Tally,
     shared: Shared,
     clock: Clock,
@@ -115,6 +118,8 @@ impl Engine {
         let mut engine = Self {
             offered_to: if stopped_cleanly { offered_to } else { last_version },
             disk,
+            reconcile: Reconcile::default(),
+            tally: Tally::new(record.generation),
             mapping,
             record,
             cache,
@@ -123,7 +128,6 @@ impl Engine {
             queue: Queue::default(),
             overflowed: false,
             scan: Some(Scan { after: None }),
-            tally: Tally::default(),
             shared,
             clock,
             metrics,
@@ -134,6 +138,7 @@ impl Engine {
             dismissed,
         };
         engine.publish();
+        engine.announce_mapping();
         Ok(engine)
     }
 
@@ -149,6 +154,7 @@ impl Engine {
         parts: Vec<SentPart>,
     ) -> Result<Applied, StoreError> {
         self.group.applied = true;
+        self.reconcile.note_update();
         let mut applied = Applied { verdicts: Vec::with_capacity(updates.len()), invalid: 0 };
         let (mut updates, mut invalid) = (updates.into_iter(), invalid.into_iter());
         let rest = SentPart { id: None, updates: usize::MAX, invalid: usize::MAX };
@@ -187,23 +193,49 @@ impl Engine {
         let before = self.row(&id)?;
         let mut row = match before {
             None => Row { generation: self.record.generation, ..Row::default() },
+            Some(row) if self.says_nothing_new(&row, &update) => {
+                let followed = update.followed;
+                return Ok(if followed { Verdict::Unchanged } else { Verdict::NotFollowed });
+            }
             Some(row) => self.current(&id, row)?,
+        };
+        let uncertain = before.is_some_and(|row| self.is_uncertain(&row));
+        let patched = match self.mapping.update_mode() {
+            UpdateMode::Snapshot => None,
+            // Whoever was forgotten and comes back is a new profile.
+            UpdateMode::Patch => {
+                Some(self.merge(&mut update, before.is_some_and(|row| !row.leaving))?)
+            }
         };
         let offered = self.offered(&id, &row);
         let (when, last_version, clock) =
             (self.mapping.spec().when, &mut self.last_version, &self.clock);
-        let judgement =
-            judge(&mut row, &update, when, offered, || next_version(last_version, clock));
+        let mint = || next_version(last_version, clock);
+        let judgement = if patched.as_ref().is_some_and(|patched| patched.consent_unknown) {
+            judge_held(&mut row, &update)
+        } else {
+            judge(&mut row, &update, when, offered, mint)
+        };
         if matches!(judgement.verdict, Verdict::Stale | Verdict::Invalid) {
+            // A row of an older mapping was brought up to date.
+            self.write(id, before.as_ref(), row);
             return Ok(judgement.verdict);
         }
         // Whoever comes back is not forgotten when the last export has been answered.
         row.leaving = false;
+        if uncertain && matches!(judgement.verdict, Verdict::Changed(_)) {
+            // The version that a crash left uncertain is not to be seen any more.
+            row.offered = true;
+        }
         if judgement.keep || before.is_none() {
             // A membership that changes now is new to an endpoint that confirmed an older version.
             let changed = matches!(judgement.verdict, Verdict::Changed(_));
             let now = if changed { row.version } else { update.received };
-            self.keep(&mut update, before.is_some(), now)?;
+            let exists = before.is_some();
+            match patched {
+                None => self.keep(&mut update, exists, now)?,
+                Some(patched) => self.keep_patched(id, patched, now),
+            }
         }
         self.write(id, before.as_ref(), row);
         Ok(judgement.verdict)
@@ -341,6 +373,12 @@ impl Engine {
         &self.metrics
     }
 
+    /// Whether the calls of this group so far left nothing to write.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.group.rows.is_empty() && self.group.known.is_empty()
+    }
+
     #[cfg(test)]
     pub(super) fn limit_queue(&mut self, entries: usize) {
         self.queue.limit(entries);
@@ -360,52 +398,6 @@ impl Engine {
         usize::try_from(self.cache.capacity()).unwrap_or(usize::MAX)
     }
 
-    /// Brings a row of an older mapping up to the present one, from what is kept of its profile.
-    /// What the mapping follows now, and what it exports now besides, becomes due; what it only no
-    /// longer maps makes nothing due.
-    ///
-    /// Consent that the mapping asks for now counts like that of a record where it was kept: who
-    /// refuses is no longer followed, and the endpoint is told if it has heard of the profile.
-    /// Where it was not kept, the row is held: it stays as it is, and nothing is exported and no
-    /// withdrawal sent until the next record.
-    fn current(&mut self, id: &ProfileId, mut row: Row) -> Result<Row, StoreError> {
-        if row.generation == self.record.generation {
-            return Ok(row);
-        }
-        let added = row.generation < self.record.added;
-        row.generation = self.record.generation;
-        if row.leaving {
-            return Ok(row);
-        }
-        let Some(mut known) = self.known(id)? else { return Ok(row) };
-        let (prints, followed) = self
-            .mapping
-            .fingerprints_of(self.record.seed, &known)
-            .map_err(|error| StoreError::Damaged(format!("profile {id}: {error}")))?;
-        let withdrew = self.note_consent(id, &mut known)?;
-        row.held = followed == Followed::Unknown;
-        let followed = if row.held { row.followed } else { followed == Followed::Yes };
-        let was_followed = std::mem::replace(&mut row.followed, followed);
-        // Of a profile that is not followed there is nothing to send again.
-        row.dead &= followed;
-        let mut triggers = Triggers::default();
-        if followed && !was_followed {
-            triggers = Triggers::FOLLOWED;
-        } else if followed && added {
-            triggers = changes(&row.prints, &prints);
-        } else if was_followed && withdrew && self.offered(id, &row) {
-            triggers = Triggers::UNFOLLOWED;
-        }
-        row.prints = prints;
-        if !triggers.is_empty() {
-            let version = next_version(&mut self.last_version, &self.clock);
-            mark_due(&mut row, triggers, version, self.clock.now());
-        } else if was_followed && !followed && !self.offered(id, &row) {
-            withdraw(&mut row);
-        }
-        Ok(row)
-    }
-
     /// Whether consent is found to be withdrawn under a mapping that asks for it anew.
     fn note_consent(&mut self, id: &ProfileId, known: &mut Known) -> Result<bool, StoreError> {
         // No less than any time that was noted before.
@@ -421,7 +413,12 @@ impl Engine {
     }
 
     fn offered(&self, id: &ProfileId, row: &Row) -> bool {
-        row.offered || self.queue.is_in_flight(id) || (row.due && row.version <= self.offered_to)
+        row.offered || self.queue.is_in_flight(id) || self.is_uncertain(row)
+    }
+
+    /// Whether it may have been in flight when the process crashed.
+    fn is_uncertain(&self, row: &Row) -> bool {
+        row.due && row.version <= self.offered_to
     }
 
     fn row(&self, id: &ProfileId) -> Result<Option<Row>, StoreError> {

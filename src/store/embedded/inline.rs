@@ -36,6 +36,18 @@ impl InlineStore {
         bounds: LetterBounds,
         clock: Clock,
     ) -> Self {
+        let store = Self::open_unreconciled(path, mapping, bounds, clock);
+        store.reconcile();
+        store
+    }
+
+    /// The same, of which no step was taken yet to judge rows of an older mapping.
+    pub(super) fn open_unreconciled(
+        path: &std::path::Path,
+        mapping: Arc<Mapping>,
+        bounds: LetterBounds,
+        clock: Clock,
+    ) -> Self {
         let counts = Shared::default();
         let cache = Arc::new(row_cache(1 << 20));
         let disk = Disk::open(path).unwrap();
@@ -51,6 +63,17 @@ impl InlineStore {
         // What the scan found; the permit waits for whoever waits first.
         due.notify_one();
         Self { engine, due, counts, disk, record }
+    }
+
+    /// Takes one step of the work that a changed mapping makes.
+    pub(super) fn reconcile_step(&self) {
+        self.with(Engine::reconcile_step).unwrap();
+    }
+
+    fn reconcile(&self) {
+        while self.with(|engine| engine.reconciles_in()).is_some() {
+            self.reconcile_step();
+        }
     }
 
     /// Gives the queue room for so many entries.

@@ -188,11 +188,10 @@ impl EmbeddedStore {
         &self.record.mapped_at
     }
 
-    /// Whether exactly this is known to be kept of a profile. May say no where it is.
+    /// Whether exactly this is known to be kept of a profile, by whatever mapping it was judged.
+    /// May say no where it is.
     pub fn keeps(&self, id: &ProfileId, kept: u128) -> bool {
-        self.cache
-            .get(id)
-            .is_some_and(|row| row.prints.kept == kept && row.generation == self.record.generation)
+        self.cache.get(id).is_some_and(|row| row.prints.kept == kept)
     }
 
     /// Waits until the store fails for good.

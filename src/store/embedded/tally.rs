@@ -22,6 +22,7 @@ struct Cells {
     ready: AtomicU64,
     in_flight: AtomicU64,
     dead: AtomicU64,
+    unreconciled: AtomicU64,
     invalid_records: AtomicU64,
     due_after_none: AtomicU64,
     oldest_due: AtomicU64,
@@ -38,6 +39,7 @@ impl Shared {
             ready: load(&self.0.ready),
             in_flight: load(&self.0.in_flight),
             dead: load(&self.0.dead),
+            unreconciled: load(&self.0.unreconciled),
             invalid_records: load(&self.0.invalid_records),
             due_after_none: load(&self.0.due_after_none),
             oldest_due: load(&self.0.oldest_due),
@@ -53,6 +55,7 @@ impl Shared {
         store(&self.0.ready, counts.ready);
         store(&self.0.in_flight, counts.in_flight);
         store(&self.0.dead, counts.dead);
+        store(&self.0.unreconciled, counts.unreconciled);
         store(&self.0.invalid_records, counts.invalid_records);
         store(&self.0.due_after_none, counts.due_after_none);
         store(&self.0.oldest_due, counts.oldest_due);
@@ -62,8 +65,10 @@ impl Shared {
 
 /// Counts rows while the first scan goes over them: a row behind the scan is counted when it
 /// changes, one ahead of it when the scan gets there.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tally {
+    /// The generation of the mapping; rows of another one are yet to be reconciled.
+    generation: u32,
     counts: Counts,
     counted: Counted,
 }
@@ -79,6 +84,10 @@ enum Counted {
 }
 
 impl Tally {
+    pub(super) fn new(generation: u32) -> Self {
+        Self { generation, counts: Counts::default(), counted: Counted::default() }
+    }
+
     pub(super) fn counts(&self) -> Counts {
         Counts { complete: self.is_complete(), ..self.counts }
     }
@@ -135,5 +144,7 @@ impl Tally {
         counts.known = step(counts.known, 1);
         counts.followed = step(counts.followed, row.followed.into());
         counts.due = step(counts.due, row.is_deliverable().into());
+        let behind = row.generation != self.generation;
+        counts.unreconciled = step(counts.unreconciled, behind.into());
     }
 }

@@ -3,6 +3,9 @@ mod erase;
 mod forget;
 mod letters;
 mod once;
+mod patches;
+mod semantics;
+mod reconcile;
 
 use std::{path::Path, sync::Arc};
 

@@ -92,7 +92,8 @@ impl Writer {
         let mut housekept: Option<Instant> = None;
         loop {
             let at_once = self.engine.is_scanning() || housekept.is_none();
-            let first = match self.next(at_once) {
+            let patience = if at_once { Duration::ZERO } else { self.patience() };
+            let first = match self.next(patience) {
                 Ok(call) => Some(call),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
@@ -108,6 +109,13 @@ impl Writer {
                     self.due.notify_one();
                 }
             }
+            if self.engine.reconciles_in().is_some_and(|rest| rest.is_zero()) {
+                self.engine.reconcile_step()?;
+                self.notify();
+                if self.engine.reconciles_in().is_none() {
+                    self.due.notify_one();
+                }
+            }
             #[expect(clippy::disallowed_methods, reason = "a thread of its own, off tokio's clock")]
             let now = Instant::now();
             if housekept.is_none_or(|last| now - last >= HOUSEKEEPING) {
@@ -117,15 +125,20 @@ impl Writer {
         }
     }
 
-    /// The next call; does not wait for one if there is something to do `at_once`.
-    fn next(&self, at_once: bool) -> Result<Call, RecvTimeoutError> {
-        if at_once {
+    /// How long there is nothing to do unless a call comes.
+    fn patience(&self) -> Duration {
+        self.engine.reconciles_in().map_or(HOUSEKEEPING, |rest| rest.min(HOUSEKEEPING))
+    }
+
+    /// The next call, if one comes in this time.
+    fn next(&self, patience: Duration) -> Result<Call, RecvTimeoutError> {
+        if patience.is_zero() {
             return self.calls.try_recv().map_err(|error| match error {
                 TryRecvError::Empty => RecvTimeoutError::Timeout,
                 TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
             });
         }
-        self.calls.recv_timeout(HOUSEKEEPING)
+        self.calls.recv_timeout(patience)
     }
 
     /// Takes `first` and whatever waits behind it, commits, and answers. A failure is answered to

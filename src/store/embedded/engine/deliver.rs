@@ -15,6 +15,9 @@ use crate::{
 /// The first delay of a profile whose delivery failed; each next one is twice as long.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 
+/// Rows of an older mapping that one call judges at most; they can be claimed with the next one.
+const JUDGED: usize = 64;
+
 impl Engine {
     /// Takes at most `max` profiles off the queue, in lots of `lot`. What this group has changed is
     /// left there.
@@ -24,8 +27,10 @@ impl Engine {
         lot: usize,
     ) -> Result<Claims, StoreError> {
         let mut claims = Claims::default();
+        let mut judged = 0;
         let max = if lot > 1 { self.queue.ready().min(max) / lot * lot } else { max };
-        while claims.ready.len() < max {
+        // A queue full of rows of an older mapping is not judged in one call.
+        while claims.ready.len() < max && judged < JUDGED {
             let Some(id) = self.queue.pop() else { break };
             if self.group.rows.contains_key(&id) {
                 continue; // the commit puts it back
@@ -33,6 +38,7 @@ impl Engine {
             let Some(before) = self.row(&id)? else { continue };
             let row = self.current(&id, before)?;
             if row != before {
+                judged += 1;
                 self.write(id, Some(&before), row);
                 continue;
             }

@@ -153,6 +153,7 @@ impl Engine {
         let Some(known) = self.known(&id)? else { return Ok(false) };
         let damaged = |error| StoreError::Damaged(format!("profile {id}: {error}"));
         self.note_unerased()?;
+        row.offered |= self.is_uncertain(&row);
         let version = next_version(&mut self.last_version, &self.clock);
         let last = self.mapping.last_export(&known, version).map_err(damaged)?;
         let (prints, _) = self.mapping.fingerprints_of(self.record.seed, &last).map_err(damaged)?;

@@ -17,7 +17,8 @@ impl Engine {
         for id in ids {
             let Some(before) = self.row(id)? else { continue };
             let mut row = self.current(id, before)?;
-            if row.followed {
+            if row.followed && !row.held {
+                row.offered |= self.is_uncertain(&row);
                 let version = next_version(&mut self.last_version, &self.clock);
                 mark_due(&mut row, Triggers::RESEND, version, self.clock.now());
                 resent.resent += 1;

@@ -1,25 +1,28 @@
 //! The scan that fills the queue from the rows.
 
 use super::Engine;
-use crate::store::{StoreError, embedded::disk::Durability};
+use crate::store::StoreError;
 
 /// Rows that one step of a scan looks at.
 const SCAN_STEP: usize = 1024;
 
 impl Engine {
     /// Goes on with the scan that fills the queue from the rows; the first one after opening also
-    /// counts them, fills the cache and judges rows of an older mapping again.
+    /// counts them, fills the cache and finds rows of an older mapping.
     pub(in crate::store::embedded) fn scan_step(&mut self) -> Result<(), StoreError> {
         let Some(scan) = &mut self.scan else { return Ok(()) };
         let rows = self.disk.rows_after(scan.after, SCAN_STEP)?;
+        let counting = !self.tally.is_complete();
         let Some((last, _)) = rows.last() else {
             self.scan = None;
             self.tally.complete();
+            if counting {
+                self.begin_reconcile();
+            }
             self.publish();
             return Ok(());
         };
         scan.after = Some(*last);
-        let counting = !self.tally.is_complete();
         if counting {
             self.tally.count(&rows);
         }
@@ -28,13 +31,14 @@ impl Engine {
             if counting && self.cache.len() < self.room() {
                 self.cache.insert(id, row);
             }
-            if row.generation != self.record.generation {
-                let current = self.current(&id, row)?;
-                self.write(id, Some(&row), current);
-            } else if row.is_deliverable() {
+            if counting && row.generation != self.record.generation {
+                self.reconcile.found(id);
+            }
+            if row.is_deliverable() {
                 self.enqueue(id, &row, now);
             }
         }
-        self.commit(Durability::Os)
+        self.publish();
+        Ok(())
     }
 }

@@ -1,0 +1,469 @@
+//! What the store is to do, said as plainly as possible: whole profiles in memory, compared value
+//! by value, without fingerprints and without anything kept in another form than it came.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use super::{Config, START};
+use crate::profile::{Removed, UpdateMode, When};
+
+/// All profiles of a sink, by the id in the key's namespace.
+pub(super) struct Model {
+    config: Config,
+    profiles: BTreeMap<String, Profile>,
+    last_version: u64,
+    pub(super) exits_by_absence: u64,
+}
+
+#[derive(Clone, Default)]
+struct Profile {
+    state: State,
+    version: Option<Version>,
+    followed: bool,
+    due: bool,
+    offered: bool,
+    in_flight: bool,
+    triggers: BTreeSet<&'static str>,
+    minted: u64,
+    confirmed: u64,
+}
+
+/// What a profile is.
+#[derive(Clone, Default)]
+struct State {
+    attributes: Map<String, Value>,
+    /// Namespace, id, and whether it is primary.
+    identities: BTreeMap<String, BTreeMap<String, bool>>,
+    /// By namespace and id.
+    members: BTreeMap<(String, String), Member>,
+}
+
+#[derive(Clone)]
+struct Member {
+    status: String,
+    at: Option<String>,
+    created: u64,
+    updated: u64,
+}
+
+#[derive(Clone, PartialEq, PartialOrd)]
+enum Version {
+    Number(i64),
+    Time(String),
+}
+
+/// What a record is found to be.
+#[derive(Debug, PartialEq)]
+pub(super) enum Found {
+    /// Set aside before it comes to the store.
+    Unreadable,
+    Changed(BTreeSet<&'static str>),
+    Unchanged,
+    NotFollowed,
+    Stale,
+    Invalid,
+}
+
+/// A profile on its way to the endpoint.
+#[derive(Debug, PartialEq)]
+pub(super) struct Sent {
+    pub(super) version: u64,
+    pub(super) triggers: BTreeSet<&'static str>,
+    pub(super) export: Value,
+}
+
+/// What becomes of all that is in flight.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fate {
+    Delivered,
+    Released { unknown: bool },
+}
+
+impl Model {
+    pub(super) fn new(config: Config) -> Self {
+        Self { config, profiles: BTreeMap::new(), last_version: START, exits_by_absence: 0 }
+    }
+
+    pub(super) fn take(&mut self, record: &Value, now: u64) -> Found {
+        let Some(key) = key(record) else { return Found::Unreadable };
+        let Ok(version) = self.version(record) else { return Found::Unreadable };
+        let known = self.profiles.get(&key).cloned();
+        let mut profile = known.clone().unwrap_or_default();
+        if let (Some(known), Some(new)) = (&profile.version, &version) {
+            match new.partial_cmp(known) {
+                _ if std::mem::discriminant(known) != std::mem::discriminant(new) => {
+                    return Found::Invalid;
+                }
+                Some(std::cmp::Ordering::Less) => return Found::Stale,
+                _ => {}
+            }
+        }
+        profile.version = version.or(profile.version);
+
+        let before = profile.state.clone();
+        let mut after = match self.config.mode {
+            UpdateMode::Snapshot => snapshot(record),
+            UpdateMode::Patch => patched(before.clone(), record, now),
+        };
+        // Absent from a snapshot, or removed by a patch: over from now on.
+        let mut ended = 0;
+        for (name, member) in &before.members {
+            if is_member(member) && after.members.get(name).is_none_or(|m| m.status == "gone") {
+                ended += u64::from(self.is_mapped(name));
+                let over =
+                    Member { status: "exited".into(), at: Some(time(now)), ..member.clone() };
+                after.members.insert(name.clone(), over);
+            } else if !after.members.contains_key(name) {
+                after.members.insert(name.clone(), member.clone());
+            }
+        }
+        after.members.retain(|_, member| member.status != "gone");
+        self.exits_by_absence += ended;
+
+        let was_followed = profile.followed;
+        profile.followed = self.is_followed(&after);
+        let mut triggers = BTreeSet::new();
+        if was_followed {
+            triggers.extend(self.changes(&before, &after));
+        }
+        match (was_followed, profile.followed) {
+            (false, true) => drop(triggers.insert("followed")),
+            (true, false) => drop(triggers.insert("unfollowed")),
+            (true, true) if self.config.when == When::Always => drop(triggers.insert("always")),
+            _ => {}
+        }
+        let heard = profile.offered || profile.in_flight;
+        let found = if was_followed && !profile.followed && !heard {
+            profile.due = false;
+            profile.triggers.clear();
+            Found::NotFollowed
+        } else if !triggers.is_empty() {
+            self.last_version = now.max(self.last_version + 1);
+            profile.minted = self.last_version;
+            if !profile.due {
+                profile.triggers.clear();
+            }
+            profile.due = true;
+            for (one, other) in [("followed", "unfollowed"), ("unfollowed", "followed")] {
+                if triggers.contains(one) {
+                    profile.triggers.remove(other);
+                }
+            }
+            profile.triggers.extend(&triggers);
+            Found::Changed(triggers)
+        } else if profile.followed {
+            Found::Unchanged
+        } else {
+            Found::NotFollowed
+        };
+        let seen = if matches!(found, Found::Changed(_)) { profile.minted } else { now };
+        for (name, member) in &mut after.members {
+            let former = before.members.get(name);
+            member.created = former.map_or(seen, |former| former.created);
+            member.updated = match former {
+                Some(former) if is_member(former) == is_member(member) => former.updated,
+                _ => seen,
+            };
+        }
+        profile.state = after;
+        self.profiles.insert(key, profile);
+        found
+    }
+
+    /// Takes all that is due and not in flight.
+    pub(super) fn claim(&mut self) -> BTreeMap<String, Sent> {
+        let mut sent = BTreeMap::new();
+        for (key, profile) in &self.profiles {
+            if profile.due && !profile.in_flight {
+                let export = self.export(profile);
+                let Profile { minted: version, triggers, .. } = profile.clone();
+                sent.insert(key.clone(), Sent { version, triggers, export });
+            }
+        }
+        for key in sent.keys() {
+            self.profiles.get_mut(key).unwrap().in_flight = true;
+        }
+        sent
+    }
+
+    pub(super) fn settle(&mut self, key: &str, version: u64, fate: Fate) {
+        let profile = self.profiles.get_mut(key).unwrap();
+        profile.in_flight = false;
+        match fate {
+            Fate::Released { unknown } => profile.offered |= unknown,
+            Fate::Delivered => {
+                profile.offered = true;
+                profile.confirmed = version;
+                if profile.minted == version {
+                    profile.due = false;
+                }
+            }
+        }
+    }
+
+    /// The process ends without a word: whatever was waiting may have been sent.
+    pub(super) fn crash(&mut self, now: u64) {
+        self.last_version = self.last_version.max(now);
+        for profile in self.profiles.values_mut() {
+            profile.in_flight = false;
+            profile.offered |= profile.due;
+        }
+    }
+
+    fn version(&self, record: &Value) -> Result<Option<Version>, ()> {
+        match record.get("rev") {
+            _ if !self.config.versioned => Ok(None),
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Number(number)) => Ok(number.as_i64().map(Version::Number)),
+            Some(Value::String(text)) if text.ends_with('Z') => {
+                Ok(Some(Version::Time(text.clone())))
+            }
+            Some(_) => Err(()),
+        }
+    }
+
+    fn is_mapped(&self, (namespace, id): &(String, String)) -> bool {
+        let mut mapped = self.config.segments.iter();
+        mapped.any(|(name, segment)| segment == id && name.is_none_or(|name| name == namespace))
+    }
+
+    fn is_followed(&self, state: &State) -> bool {
+        let mut members = state.members.iter();
+        self.config.segments.is_empty()
+            || members.any(|(name, member)| self.is_mapped(name) && is_member(member))
+    }
+
+    fn changes(&self, before: &State, after: &State) -> Vec<&'static str> {
+        let memberships = |state: &State| -> BTreeSet<_> {
+            let members = state.members.iter();
+            let members = members.filter(|(name, m)| self.is_mapped(name) && is_member(m));
+            members.map(|(name, _)| name.clone()).collect()
+        };
+        let parts = [
+            ("membership", memberships(before) != memberships(after)),
+            ("identity", self.identities(before) != self.identities(after)),
+            ("attribute", self.attributes(before) != self.attributes(after)),
+        ];
+        parts.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
+    }
+
+    /// The exported identities.
+    fn identities(&self, state: &State) -> BTreeSet<(String, String)> {
+        let namespaces = state.identities.iter().filter(|(name, _)| {
+            self.config.identities.is_none_or(|names| names.contains(&name.as_str()))
+        });
+        namespaces.flat_map(|(name, ids)| ids.keys().map(|id| (name.clone(), id.clone()))).collect()
+    }
+
+    /// The values of the mapped attributes that are present, by path.
+    fn attributes(&self, state: &State) -> BTreeMap<String, Value> {
+        let whole = Value::Object(state.attributes.clone());
+        match self.config.attributes {
+            None => state
+                .attributes
+                .iter()
+                .filter(|(name, _)| *name != "consents")
+                .map(|(name, value)| (format!("/{name}"), value.clone()))
+                .collect(),
+            Some(paths) => {
+                let value =
+                    |path: &&str| Some((*path).to_owned()).zip(at_path(&whole, path).cloned());
+                paths.iter().filter_map(value).collect()
+            }
+        }
+    }
+
+    fn export(&self, profile: &Profile) -> Value {
+        let Config { removed, unmapped, names, timestamps, legacy, .. } = self.config;
+        let mut export = json!({});
+        if removed == Removed::Null {
+            for path in self.config.attributes.unwrap_or_default() {
+                put(&mut export, path, Value::Null);
+            }
+        }
+        for (path, value) in self.attributes(&profile.state) {
+            put(&mut export, &path, value);
+        }
+        for (name, member) in &profile.state.members {
+            let mapped = self.is_mapped(name);
+            if !mapped && !unmapped {
+                continue;
+            }
+            let is_new = member.updated > profile.confirmed;
+            let status = match member.status.as_str() {
+                "exited" => "exited",
+                "existing" if legacy => "existing",
+                "realized" if legacy && !is_new => "existing",
+                _ => "realized",
+            };
+            let mut entry = json!({ "status": status });
+            if let Some(at) = &member.at {
+                entry["lastQualificationTime"] = json!(at);
+            }
+            if names && mapped {
+                entry["name"] = json!(format!("Segment {}", name.1));
+            }
+            if timestamps && mapped {
+                entry["createdAt"] = json!(member.created / 1000);
+                entry["updatedAt"] = json!(member.updated / 1000);
+                entry["mappingCreatedAt"] = json!(START / 1000);
+                entry["mappingUpdatedAt"] = json!(START / 1000);
+            }
+            export["segmentMembership"][&name.0][&name.1] = entry;
+        }
+        for (namespace, id) in self.identities(&profile.state) {
+            let ids = &mut export["identityMap"][&namespace];
+            if ids.is_null() {
+                *ids = json!([]);
+            }
+            ids.as_array_mut().unwrap().push(json!({ "id": id }));
+        }
+        export
+    }
+}
+
+fn snapshot(record: &Value) -> State {
+    let mut state = State::default();
+    for (name, value) in record.as_object().unwrap() {
+        match name.as_str() {
+            "identityMap" => {
+                for (namespace, ids) in object(value) {
+                    let ids = items(ids).map(|(id, primary)| (id, primary == Some(true)));
+                    state.identities.insert(namespace.clone(), ids.collect());
+                }
+            }
+            "segmentMembership" => {
+                for (namespace, segments) in object(value) {
+                    for (id, entry) in object(segments) {
+                        if !entry.is_null() {
+                            state.members.insert((namespace.clone(), id.clone()), member(entry));
+                        }
+                    }
+                }
+            }
+            _ => drop(state.attributes.insert(name.clone(), value.clone())),
+        }
+    }
+    state
+}
+
+/// What it removes of memberships has the status `gone` afterwards.
+fn patched(mut state: State, patch: &Value, now: u64) -> State {
+    let gone = |member: &mut Member| {
+        if is_member(member) {
+            *member = Member { status: "gone".into(), at: Some(time(now)), ..member.clone() };
+        }
+    };
+    for (name, value) in patch.as_object().unwrap() {
+        match name.as_str() {
+            "identityMap" if value.is_null() => state.identities.clear(),
+            "identityMap" => {
+                for (namespace, ids) in object(value) {
+                    if ids.is_null() {
+                        state.identities.remove(namespace);
+                        continue;
+                    }
+                    let known = state.identities.entry(namespace.clone()).or_default();
+                    if items(ids).any(|(_, primary)| primary == Some(true)) {
+                        for primary in known.values_mut() {
+                            *primary = false;
+                        }
+                    }
+                    for (id, primary) in items(ids) {
+                        let known = known.entry(id).or_default();
+                        *known = primary.unwrap_or(*known);
+                    }
+                }
+            }
+            "segmentMembership" if value.is_null() => state.members.values_mut().for_each(gone),
+            "segmentMembership" => {
+                for (namespace, segments) in object(value) {
+                    if segments.is_null() {
+                        let members = state.members.iter_mut();
+                        members.filter(|(name, _)| name.0 == *namespace).for_each(|(_, m)| gone(m));
+                    }
+                    for (id, entry) in object(segments) {
+                        let name = (namespace.clone(), id.clone());
+                        if !entry.is_null() {
+                            state.members.insert(name, member(entry));
+                        } else if let Some(known) = state.members.get_mut(&name) {
+                            gone(known);
+                        }
+                    }
+                }
+            }
+            _ => {
+                let mut attributes = Value::Object(std::mem::take(&mut state.attributes));
+                merge_patch(&mut attributes, &json!({ name: value }));
+                state.attributes =
+                    object(&attributes).map(|(k, v)| (k.clone(), v.clone())).collect();
+            }
+        }
+    }
+    state
+}
+
+/// `MergePatch` of RFC 7396, section 2.
+fn merge_patch(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (name, value) in patch {
+        if value.is_null() {
+            target.as_object_mut().unwrap().remove(name);
+        } else {
+            merge_patch(&mut target[name], value);
+        }
+    }
+}
+
+fn key(record: &Value) -> Option<String> {
+    let ids = record.get("identityMap")?.get("crmid")?;
+    let mut primary: Vec<_> = items(ids).filter(|(_, primary)| *primary == Some(true)).collect();
+    if primary.is_empty() {
+        primary = items(ids).collect();
+    }
+    primary.into_iter().map(|(id, _)| id).min()
+}
+
+/// Ids, and whether they are primary where something is said of it.
+fn items(ids: &Value) -> impl Iterator<Item = (String, Option<bool>)> + '_ {
+    ids.as_array().into_iter().flatten().map(|item| {
+        let id = &item["id"];
+        let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
+        (id, item.get("primary").map(|primary| *primary == json!(true)))
+    })
+}
+
+fn member(entry: &Value) -> Member {
+    let text = |name: &str| entry.get(name).and_then(Value::as_str).map(str::to_owned);
+    let status = text("status").unwrap_or_else(|| "realized".into());
+    Member { status, at: text("lastQualificationTime"), created: 0, updated: 0 }
+}
+
+fn is_member(member: &Member) -> bool {
+    matches!(member.status.as_str(), "realized" | "existing")
+}
+
+fn object(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().into_iter().flatten()
+}
+
+fn at_path<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
+    path[1..].split('/').try_fold(value, |value, key| value.as_object()?.get(key))
+}
+
+fn put(target: &mut Value, path: &str, value: Value) {
+    let place = path[1..].split('/').fold(target, |target, key| &mut target[key]);
+    *place = value;
+}
+
+/// A time of whole seconds.
+fn time(now: u64) -> String {
+    jiff::Timestamp::from_second(i64::try_from(now / 1_000_000).unwrap()).unwrap().to_string()
+}

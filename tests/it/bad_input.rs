@@ -83,7 +83,7 @@ async fn silence(source: &str, greeting: &Greeting, kib: usize, good: impl Async
     let said = greeting.goes_on.repeat(1000);
     let (mut sent, mut blocked) = (0, 0);
     while sent < 64 << 20 && blocked < 20 {
-        match deaf.write(&said) {
+        match deaf.write(&said[sent % said.len()..]) {
             Ok(written) => (sent, blocked) = (sent + written, 0),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 blocked += 1;

@@ -19,6 +19,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// After how long without a word the system asks whether the peer is still there.
 const KEEPALIVE: Duration = Duration::from_mins(1);
 
+/// How long a peer may leave unread what is written to it, or unanswered what the system asks,
+/// before its connection ends. So peers that never read do not gather.
+#[cfg(target_os = "linux")]
+const UNREAD: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
+
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
@@ -132,6 +137,8 @@ async fn open(
     let _ = tcp.set_nodelay(true);
     // A connection may be idle for ever, but not after its peer has vanished.
     let _ = SockRef::from(&tcp).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
+    #[cfg(target_os = "linux")]
+    let _ = SockRef::from(&tcp).set_tcp_user_timeout(Some(UNREAD));
     let Some(tls) = tls else { return Some(Stream::Plain(tcp)) };
     tokio::select! {
         stream = tls.accept(tcp, peer) => stream,

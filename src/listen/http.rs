@@ -1,4 +1,4 @@
-use std::{fmt, future::Future, net::SocketAddr, time::Duration};
+use std::{error::Error, fmt, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -9,6 +9,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{Listener, Stream};
+use crate::telemetry::Throttle;
 
 /// Instead of an answer: the connection is reset.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +21,7 @@ impl fmt::Display for Reset {
     }
 }
 
-impl std::error::Error for Reset {}
+impl Error for Reset {}
 
 /// Who sent a request: an extension of each.
 #[derive(Clone, Copy, Debug)]
@@ -39,15 +40,25 @@ pub async fn serve<F, A>(
     F: Fn(Request<Incoming>) -> A + Clone + Send + 'static,
     A: Future<Output = Result<Response<Full<Bytes>>, Reset>> + Send + 'static,
 {
-    let stopped = stop.clone();
+    let (stopped, throttle) = (stop.clone(), Arc::new(Throttle::default()));
     listener
         .serve(stop, move |stream, peer| {
-            let answer = answer.clone();
+            let (stop, answer, throttle) = (stopped.clone(), answer.clone(), throttle.clone());
             let answer = move |mut request: Request<Incoming>| {
                 request.extensions_mut().insert(Peer(peer));
                 answer(request)
             };
-            connection(stream, idle, stopped.clone(), answer)
+            async move {
+                let Err(error) = connection(stream, idle, stop, answer).await else { return };
+                if !is_unread(&error) {
+                    tracing::debug!(%peer, %error, "a connection failed");
+                } else if let Some(similar) = throttle.pass("unread") {
+                    tracing::warn!(
+                        %peer, similar,
+                        "a connection was closed: its client is gone, or does not read its answers"
+                    );
+                }
+            }
         })
         .await;
 }
@@ -57,7 +68,8 @@ async fn connection<F, A>(
     idle: Option<Duration>,
     stop: CancellationToken,
     answer: F,
-) where
+) -> Result<(), hyper::Error>
+where
     F: Fn(Request<Incoming>) -> A,
     A: Future<Output = Result<Response<Full<Bytes>>, Reset>>,
 {
@@ -74,13 +86,19 @@ async fn connection<F, A>(
             (&mut connection).await
         }
     };
-    if let Err(error) = ended {
-        if error.is_user() {
+    match ended {
+        Err(error) if error.is_user() => {
             let _ = connection.into_parts().io.into_inner().tcp().set_zero_linger();
-        } else {
-            tracing::debug!(%error, "a connection failed");
+            Ok(())
         }
+        ended => ended,
     }
+}
+
+/// Whether the system gave a connection up, since the peer took nothing for too long.
+fn is_unread(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
 }
 
 /// An answer with a JSON body.
@@ -91,4 +109,42 @@ pub(crate) fn json_answer(status: StatusCode, body: &impl Serialize) -> Response
     let json = HeaderValue::from_static("application/json");
     answer.headers_mut().insert(header::CONTENT_TYPE, json);
     answer
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpSocket,
+        time::timeout,
+    };
+
+    use super::*;
+    use crate::listen;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_its_answers_is_given_up_and_no_other_hurt() {
+        let listener = listen::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let answer = async |_| Ok(Response::new(Full::from(vec![b'x'; 64 * 1024])));
+        tokio::spawn(serve(listener, None, stop.clone(), answer));
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut deaf = socket.connect(address).await.unwrap();
+        let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+        let given_up = async {
+            // Ends when it is closed, which the system says to whoever writes.
+            while deaf.write_all(&request.repeat(1000)).await.is_ok() {}
+        };
+        timeout(PATIENCE, given_up).await.expect("it is closed");
+
+        let mut other = TcpSocket::new_v4().unwrap().connect(address).await.unwrap();
+        other.write_all(request).await.unwrap();
+        let mut answer = [0; 15];
+        timeout(PATIENCE, other.read_exact(&mut answer)).await.unwrap().unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+        stop.cancel();
+    }
 }

@@ -1,7 +1,6 @@
 //! The forward protocol as its senders meet it.
 
 use std::{
-    fs,
     io::{Read, Write},
     net::TcpStream,
     sync::Arc,
@@ -12,7 +11,7 @@ use rcgen::{CertificateParams, KeyPair};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tokio::time::timeout;
 
-use crate::support::{MAPPING, PATIENCE, Place, Process};
+use crate::support::{MANY_FILES, MAPPING, PATIENCE, Place, Process, memory, spare_files};
 
 impl Place {
     pub(crate) fn connect(&self) -> TcpStream {
@@ -155,23 +154,9 @@ async fn who_does_not_know_the_key_is_turned_away_and_told_of() {
     assert_eq!(place.endpoint.report().requests, 0);
 }
 
-/// The memory of a process, in MiB: `VmRSS:` now, `VmHWM:` at its most.
-fn memory(process: &Process, which: &str) -> usize {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with(which)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() / 1024
-}
-
-/// How many more files this process may open, and so may its children.
-fn spare_files() -> usize {
-    let limits = fs::read_to_string("/proc/self/limits").unwrap();
-    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
-    let soft: usize = line.split_whitespace().nth(3).unwrap().parse().unwrap_or(1 << 20);
-    soft.saturating_sub(300)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn ten_thousand_idle_connections_and_a_sender_that_reads_nothing_hold_up_nobody() {
+    let _many = MANY_FILES.lock().await;
     let mut place = Place::new().await;
     let process = place.run("fluent", "", MAPPING);
     let before = memory(&process, "VmRSS:");

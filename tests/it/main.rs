@@ -6,6 +6,7 @@ mod support;
 mod templates;
 
 mod api;
+mod bad_input;
 mod batches;
 mod check;
 mod consent;

@@ -97,3 +97,26 @@ async fn a_request_with_the_idempotency_key_of_an_earlier_one_is_answered_and_do
 fn event(id: u64) -> EventWrapper {
     identified(log_of(&record(id, 1)), id)
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_repeated_patch_does_not_bring_back_what_a_later_one_replaced() {
+    let patched = "    profile: { key: identityMap.crmid, update: patch }\n    \
+                   export: { attributes: [name, n] }\n";
+    let mut place = Place::new().await;
+    let process = place.run("vector", "", patched);
+    let client = VectorClient::new(place.address);
+    let patch = |event: u64, n: u64| vec![identified(log_of(&record(1, n)), event)];
+    client.push(patch(1, 1)).await.unwrap();
+    client.push(patch(2, 2)).await.unwrap();
+    process.kill();
+
+    let process = place.run("vector", "", patched);
+    let client = VectorClient::new(place.address);
+    client.push(patch(1, 1)).await.unwrap();
+    client.push(vec![identified(log_of(&record(2, 1)), 3)]).await.unwrap();
+    place.arrival_of(2).await;
+    stop(process);
+    let body = place.endpoint.received("crmid", "c-1").unwrap().body;
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["n"], 2);
+}

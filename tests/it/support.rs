@@ -106,6 +106,24 @@ impl Place {
     }
 }
 
+/// Held by whoever opens as many files as there may be.
+pub(crate) static MANY_FILES: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// The memory of a process, in MiB: `VmRSS:` now, `VmHWM:` at its most.
+pub(crate) fn memory(process: &Process, which: &str) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with(which)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() / 1024
+}
+
+/// How many more files this process may open, and so may its children.
+pub(crate) fn spare_files() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let soft: usize = line.split_whitespace().nth(3).unwrap().parse().unwrap_or(1 << 20);
+    soft.saturating_sub(300)
+}
+
 /// A running `profile-http`, ended by its id when it is dropped.
 pub(crate) struct Process {
     child: Child,

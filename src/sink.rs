@@ -15,6 +15,10 @@ use crate::{
 /// Records that are projected before other tasks get a turn; some 100 µs of work.
 const STRIDE: usize = 64;
 
+/// Records that are projected and committed at once, about: what a batch takes in memory besides
+/// its records is bounded by it.
+const CHUNK: usize = 10_000;
+
 /// Bytes of an invalid record that are kept.
 const EXCERPT_BYTES: usize = 4096;
 
@@ -60,19 +64,43 @@ impl Sink {
         Self(Arc::new(Inner { mapping, store, metrics, verdicts, complaints }))
     }
 
-    /// Returns once all of the batch is committed, invalid records included.
+    /// Returns once all of the batch is committed, invalid records included. After an error the
+    /// first of its records may be.
     pub async fn take(&self, batch: &Batch) -> Result<Ack, Unavailable> {
-        let mut taking = Taking::new(batch.records.len());
-        for stride in batch.records.chunks(STRIDE) {
+        let mut pieces = &pieces(batch)[..];
+        let mut records = &batch.records[..];
+        let mut sum = Ack::default();
+        while !pieces.is_empty() {
+            let mut length = 0;
+            let enough = pieces.iter().position(|piece| {
+                length += piece.records;
+                length >= CHUNK
+            });
+            let (chunk, other_pieces) = pieces.split_at(enough.map_or(pieces.len(), |at| at + 1));
+            let (these, other_records) = records.split_at(length);
+            sum += self.take_chunk(batch, these, chunk).await?;
+            (pieces, records) = (other_pieces, other_records);
+        }
+        Ok(sum)
+    }
+
+    async fn take_chunk(
+        &self,
+        batch: &Batch,
+        records: &[Record],
+        pieces: &[Part],
+    ) -> Result<Ack, Unavailable> {
+        let mut taking = Taking::new(records.len());
+        for stride in records.chunks(STRIDE) {
             for record in stride {
                 self.project(batch, record, &mut taking);
             }
-            if batch.records.len() > STRIDE {
+            if records.len() > STRIDE {
                 tokio::task::yield_now().await;
             }
         }
         let Taking { updates, invalid, invalid_at, origins } = taking;
-        let parts = sent_parts(batch, &invalid_at);
+        let parts = sent_parts(pieces, &invalid_at);
         let (offered, mut first) = (invalid.len(), invalid.first().cloned());
         let unavailable = |error: crate::store::StoreError| Unavailable(error.to_string());
         let applied = self.0.store.apply_once(updates, invalid, parts.clone()).await;
@@ -212,15 +240,29 @@ impl Complaints {
     }
 }
 
-/// The parts of a batch whose records with these numbers are invalid.
-fn sent_parts(batch: &Batch, invalid_at: &[usize]) -> Vec<SentPart> {
-    let invalid = shares(batch.parts.iter().map(|part| part.records), invalid_at);
+/// The parts of a batch, none of them longer than a chunk. Where one is cut depends on nothing but
+/// the part itself, so that a repeat is cut at the same places, whatever it comes together with.
+fn pieces(batch: &Batch) -> Vec<Part> {
+    let named: usize = batch.parts.iter().map(|part| part.records).sum();
+    let rest = Part { id: None, records: batch.records.len().saturating_sub(named) };
+    let pieces = |part: Part| {
+        (0..part.records.div_ceil(CHUNK)).map(move |number| Part {
+            id: part.id.map(|id| id.piece(number)),
+            records: CHUNK.min(part.records - number * CHUNK),
+        })
+    };
+    batch.parts.iter().copied().chain([rest]).flat_map(pieces).collect()
+}
+
+/// What is said to the store of parts whose records with these numbers are invalid.
+fn sent_parts(parts: &[Part], invalid_at: &[usize]) -> Vec<SentPart> {
+    let invalid = shares(parts.iter().map(|part| part.records), invalid_at);
     let part = |(part, invalid): (&Part, usize)| SentPart {
         id: part.id,
         updates: part.records - invalid,
         invalid,
     };
-    batch.parts.iter().zip(invalid).map(part).collect()
+    parts.iter().zip(invalid).map(part).collect()
 }
 
 /// Those of `parts` of which updates with these numbers turned out to be invalid, with nothing but

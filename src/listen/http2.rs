@@ -27,6 +27,10 @@ const BEGINNING: Duration = Duration::from_mins(1);
 const PING: Duration = Duration::from_mins(1);
 const PONG: Duration = Duration::from_secs(20);
 
+/// How long a client may take to hear that the end has come, when it is owed no answer: one that
+/// is frozen must not hold up the end.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 /// Answers requests of HTTP/2, without an upgrade from HTTP/1.1, until `stop`. Then takes no new
 /// ones and returns when those under way are answered. Dropping the future closes every connection
 /// at once.
@@ -83,10 +87,16 @@ where
     A: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
+    // Shared by the requests that are under way.
+    let owed = Arc::new(());
     let answer = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer));
-        let answer = answer(request);
-        async { Ok::<_, Infallible>(answer.await) }
+        let (answer, owed) = (answer(request), Arc::clone(&owed));
+        async move {
+            let answer = answer.await;
+            drop(owed);
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -98,10 +108,45 @@ where
         ended = &mut connection => ended,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            loop {
+                match timeout(FAREWELL, connection.as_mut()).await {
+                    Ok(ended) => break ended,
+                    Err(_) if Arc::strong_count(&owed) == 1 => break Ok(()),
+                    Err(_) => {}
+                }
+            }
         }
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "a connection failed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Full;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
+
+    use super::*;
+    use crate::listen;
+
+    #[tokio::test]
+    async fn a_frozen_client_does_not_hold_up_the_end() {
+        let listener = listen::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let answer = async |_| Response::new(Full::from("ok"));
+        let serving = tokio::spawn(serve_http2(listener, stop.clone(), answer));
+        let mut frozen = TcpStream::connect(address).await.unwrap();
+        frozen.write_all(PREFACE).await.unwrap();
+        // Its settings, of which there are none.
+        frozen.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+        frozen.read_exact(&mut [0; 9]).await.unwrap();
+        stop.cancel();
+        tokio::time::pause();
+        timeout(2 * FAREWELL, serving).await.unwrap().unwrap();
+        drop(frozen);
     }
 }

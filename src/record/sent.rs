@@ -21,6 +21,11 @@ impl SentId {
         let seed = u64::from(scope);
         Self((id ^ xxh3_128_with_seed(&[], seed)).to_le_bytes())
     }
+
+    /// That of the piece with this number; the first has the id of the whole.
+    pub fn piece(self, number: usize) -> Self {
+        if number == 0 { self } else { Self::of("", &self.0, &number.to_le_bytes()) }
+    }
 }
 
 /// Records of a batch, one after the other, that their sender repeats together or not at all.
@@ -50,5 +55,7 @@ mod tests {
             assert_ne!(other, id);
         }
         assert_ne!(id.within(1), id.within(2));
+        assert_eq!(id.piece(0), id);
+        assert!(id.piece(1) != id && id.piece(1) != id.piece(2));
     }
 }

@@ -84,6 +84,36 @@ async fn what_only_one_of_two_sinks_took_is_taken_by_the_other_alone() {
 }
 
 #[test]
+fn a_part_is_cut_at_the_same_places_whatever_it_comes_with() {
+    let many = part("many", 2 * CHUNK + 1);
+    let batch =
+        |parts: Vec<Part>, records| Batch { parts, ..batch(Vec::new(), &vec!["1"; records]) };
+    let alone = pieces(&batch(vec![many], many.records));
+    let lengths: Vec<_> = alone.iter().map(|piece| piece.records).collect();
+    assert_eq!(lengths, [CHUNK, CHUNK, 1]);
+    assert_eq!(alone[0].id, many.id);
+    assert!(alone[1].id != alone[0].id && alone[1].id != alone[2].id);
+    let more = pieces(&batch(vec![part("few", 7), many], 7 + many.records + 5));
+    assert_eq!(more[1..4], alone);
+    assert_eq!(more[4], Part { id: None, records: 5 });
+}
+
+#[tokio::test]
+async fn a_batch_of_many_records_is_taken_whole_and_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let sink = sink(&dir);
+    let mut records = vec![r#"{"id":1}"#; 2 * CHUNK];
+    records.insert(CHUNK + 1, "no JSON");
+    let parts = vec![part("1", 3), part("2", records.len() - 4)];
+    let many = batch(parts, &records);
+    let first = sink.take(&many).await.unwrap();
+    assert_eq!((first.changed, first.invalid), (2 * CHUNK as u64, 1));
+    let again = sink.take(&many).await.unwrap();
+    assert_eq!((again.unchanged, again.changed), (2 * CHUNK as u64, 1), "the last has no id");
+    sink.0.store.stop().await.unwrap();
+}
+
+#[test]
 fn places_are_counted_in_the_stretch_in_which_they_lie() {
     let of = |lengths: &[usize], places: &[usize]| {
         shares(lengths.iter().copied(), places).collect::<Vec<_>>()

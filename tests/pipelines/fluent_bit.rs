@@ -138,7 +138,7 @@ async fn the_plugin_loses_nothing_when_fluent_bit_is_killed() {
     for round in 0..ROUNDS {
         let place = fluent_bit.append(round);
         // Now while Fluent Bit has the records, now while the plugin has.
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             fluent_bit.reads(&other, place).await;
         } else {
             fluent_bit.pipeline.sees_begin(round).await;

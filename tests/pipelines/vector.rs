@@ -1,13 +1,14 @@
 //! Vector, with the program behind it.
 
-use std::{fs, net::TcpStream, path::Path};
+use std::{fs, path::Path};
 
 use http::StatusCode;
 use serde_json::{Value, json};
+use tokio::time::{Duration, sleep, timeout};
 
 use crate::{
     given,
-    pipeline::Pipeline,
+    pipeline::{PATIENCE, Pipeline},
     support::Sender,
     updates::{ROUNDS, UPDATES, of_round, profile},
 };
@@ -16,16 +17,17 @@ use crate::{
 const BATCH: u64 = 1000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn vector_loses_nothing_over_its_own_protocol_when_the_program_is_killed() {
+async fn vector_loses_nothing_over_its_own_protocol_when_programs_are_killed() {
     survive("vector.yaml").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn vector_loses_nothing_over_http_when_the_program_is_killed() {
+async fn vector_loses_nothing_over_http_when_programs_are_killed() {
     survive("vector-http.yaml").await;
 }
 
-/// Sends customers to the source of Vector's example while the program is killed and started again.
+/// Sends customers to the source of Vector's example, as often as it takes each time, while the
+/// program or Vector itself is killed and started again.
 async fn survive(example: &str) {
     let Some(vector) = given("VECTOR_BIN", "Vector") else { return };
     let mut pipeline = Pipeline::new(None).await;
@@ -36,34 +38,46 @@ async fn survive(example: &str) {
     let mut process = pipeline.run(example);
     fs::create_dir(pipeline.path("vector-data")).unwrap();
     let config = pipeline.example(&format!("senders/{example}"));
-    let mut other = pipeline.run_other(&vector, [Path::new("-c"), &config]);
-    pipeline
-        .wait_until("Vector listens", || {
-            assert!(other.runs(), "{}", pipeline.log());
-            TcpStream::connect(crm).is_ok()
-        })
-        .await;
+    let run = || pipeline.run_other(&vector, [Path::new("-c"), &config]);
+    let mut other = run();
 
     let sender = Sender::new(crm);
     for first in (0..UPDATES).step_by(usize::try_from(BATCH).unwrap()) {
         let customers: Vec<_> = (first..first + BATCH).map(customer).collect();
-        let post = tokio::spawn({
-            let sender = sender.clone();
-            async move {
-                let json = [("content-type", "application/json")];
-                sender.post_as(&json, Value::from(customers).to_string()).await
-            }
-        });
+        let post = tokio::spawn(post(sender.clone(), Value::from(customers).to_string()));
         let round = first / (UPDATES / ROUNDS);
         if round < ROUNDS - 1 && first + BATCH == of_round(round).end {
             pipeline.sees_begin(round).await;
-            process.kill();
-            process = pipeline.run(example);
+            if round.is_multiple_of(2) {
+                let retries = || pipeline.log().matches("Retrying after error").count();
+                let before = retries();
+                process.kill();
+                // Away for so long that the customers on their way depend on it.
+                pipeline.wait_until("Vector has missed it", || retries() > before).await;
+                process = pipeline.run(example);
+            } else {
+                other.kill();
+                other = run();
+            }
         }
-        let (status, body) = post.await.unwrap().expect("an answer");
-        assert_eq!(status, StatusCode::OK, "{body}");
+        let acknowledged = timeout(PATIENCE, post).await.is_ok_and(|posted| posted.is_ok());
+        assert!(acknowledged, "{}", pipeline.log());
     }
     pipeline.has_everything(UPDATES).await;
+    assert!(other.runs());
+}
+
+/// Posts until it is acknowledged.
+async fn post(sender: Sender, body: String) {
+    let json = [("content-type", "application/json")];
+    loop {
+        match sender.post_as(&json, body.clone()).await {
+            Some((StatusCode::OK, _)) => return,
+            // Vector is not there, or not yet.
+            None => sleep(Duration::from_millis(20)).await,
+            Some((status, body)) => panic!("{status}: {body}"),
+        }
+    }
 }
 
 fn customer(update: u64) -> Value {

@@ -61,6 +61,13 @@ impl FluentBit {
         self.followed.metadata().unwrap().len() - lines.len() as u64 / 10
     }
 
+    /// Waits until no chunk is left.
+    async fn lets_go(&self) {
+        let chunks = self.pipeline.path("storage/tail.0");
+        let none = || fs::read_dir(&chunks).unwrap().next().is_none();
+        self.pipeline.wait_until("no chunk is left", none).await;
+    }
+
     /// Waits until it has read so far.
     async fn reads(&self, other: &Other, place: u64) {
         let descriptors = PathBuf::from(format!("/proc/{}/fd", other.id()));
@@ -137,11 +144,10 @@ async fn the_plugin_loses_nothing_when_fluent_bit_is_killed() {
     let mut other = fluent_bit.run(&config);
     for round in 0..ROUNDS {
         let place = fluent_bit.append(round);
-        // Now while Fluent Bit has the records, now while the plugin has.
-        if round.is_multiple_of(2) {
-            fluent_bit.reads(&other, place).await;
-        } else {
-            fluent_bit.pipeline.sees_begin(round).await;
+        fluent_bit.reads(&other, place).await;
+        // Now while Fluent Bit has the records, now when it has just let go of them.
+        if !round.is_multiple_of(2) {
+            fluent_bit.lets_go().await;
         }
         if round < ROUNDS - 1 {
             other.kill();

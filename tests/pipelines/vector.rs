@@ -67,6 +67,28 @@ async fn survive(example: &str) {
     assert!(other.runs());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn with_a_buffer_in_memory_vector_confirms_what_the_program_has_on_disk() {
+    let Some(vector) = given("VECTOR_BIN", "Vector") else { return };
+    let mut pipeline = Pipeline::new(None).await;
+    pipeline.listen_elsewhere(9000);
+    let crm = pipeline.listen_elsewhere(8687);
+    let mut process = pipeline.run("vector.yaml");
+    fs::create_dir(pipeline.path("vector-data")).unwrap();
+    let in_memory = |text: String| text.replace("type: disk", "type: memory");
+    let config = pipeline.changed("senders/vector.yaml", in_memory);
+    let _other = pipeline.run_other(&vector, [Path::new("-c"), &config]);
+
+    let sender = Sender::new(crm);
+    for first in (0..5 * BATCH).step_by(usize::try_from(BATCH).unwrap()) {
+        let customers: Vec<_> = (first..first + BATCH).map(customer).collect();
+        post(sender.clone(), Value::from(customers).to_string()).await;
+        process.kill();
+        process = pipeline.run("vector.yaml");
+    }
+    pipeline.has_everything(5 * BATCH).await;
+}
+
 /// Posts until it is acknowledged.
 async fn post(sender: Sender, body: String) {
     let json = [("content-type", "application/json")];

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Invalid, Known, Mapping,
+    Invalid, Known, Mapping, Path,
     json::{self, write_string},
     mapping::KeyPlace,
     project::write_identities,
@@ -168,16 +168,15 @@ impl Mapping {
         Covered::Paths(paths.filter(|path| covered.contains(path)).cloned().collect())
     }
 
-    /// What is known of consent once a patch is merged into a profile of which `known` was known.
-    pub(super) fn covered_with(&self, known: &Covered, patch: &str) -> Result<Covered, Invalid> {
-        let is_known = |source: &&ConsentSource| known.contains(&source.path);
-        if self.consents.iter().all(|source| is_known(&source)) {
-            return Ok(known.clone());
+    /// What is known of consent once something is merged into a profile of which `known` was known.
+    /// `says` tells whether what stands at a path is known by that.
+    pub(super) fn covered_with(&self, known: &Covered, says: impl Fn(&Path) -> bool) -> Covered {
+        if self.consents.iter().all(|source| known.contains(&source.path)) {
+            return known.clone();
         }
-        let reading = self.read_document(patch)?;
-        let said = |source: &&ConsentSource| reading.slots[source.slot].is_some();
-        let sources = self.consents.iter().filter(|source| is_known(source) || said(source));
-        Ok(Covered::Paths(sources.map(|source| source.path.clone()).collect()))
+        let asked = self.spec.consent.iter().map(|path| (path, path.to_string()));
+        let covered = asked.filter(|(path, shown)| known.contains(shown) || says(path));
+        Covered::Paths(covered.map(|(_, shown)| shown).collect())
     }
 
     pub(super) fn consent_values(&self, reading: &Reading<'_>) -> Vec<ConsentValue> {

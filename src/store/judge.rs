@@ -64,14 +64,19 @@ pub(super) fn judge(
     Judgement { verdict, keep }
 }
 
-/// The same where it is still not known whether the profile consents: what the update says is kept,
-/// and compared with what was known before once that is known.
-pub(super) fn judge_held(row: &mut Row, update: &Update) -> Judgement {
+/// The same where it is still not known whether the profile consents. What changes is due, and held
+/// until that is known; whether the profile is followed is judged then.
+pub(super) fn judge_held(row: &mut Row, update: &Update, mint: impl FnOnce() -> u64) -> Judgement {
     if let Some(judgement) = judge_version(row, update) {
         return judgement;
     }
-    let kept = std::mem::replace(&mut row.prints.kept, update.prints.kept);
-    Judgement { verdict: Verdict::NotFollowed, keep: kept != update.prints.kept }
+    let keep = row.prints.kept != update.prints.kept;
+    let triggers = changes(&row.prints, &update.prints);
+    row.prints = update.prints;
+    if row.followed && !triggers.is_empty() {
+        mark_due(row, triggers, mint(), update.received);
+    }
+    Judgement { verdict: Verdict::NotFollowed, keep }
 }
 
 /// Notes the source version of an update, or says what is wrong with it.

@@ -83,6 +83,18 @@ impl<'a> Document<'a> {
         }
     }
 
+    /// Whether it is known what stands at this path once this is merged, as a patch, into something
+    /// of which that is not known.
+    pub(super) fn settles(&self, path: &[String]) -> bool {
+        match (self, path.split_first()) {
+            (Self::Object(entries), Some((key, inside))) => {
+                entries.get(key).is_some_and(|value| value.settles(inside))
+            }
+            // What is no object takes the place of all that was there.
+            _ => true,
+        }
+    }
+
     /// Merges a patch into what was there before (RFC 7396). Objects that lie `levels` deep or
     /// deeper are not merged but take the place of what was there.
     pub(super) fn merged(former: Option<Self>, patch: Self, levels: usize) -> Self {

@@ -53,9 +53,11 @@ impl Mapping {
                 str::from_utf8(&stripped).map_err(|_| Invalid::new("the record is not UTF-8"))?
             }
         };
-        let covered = known.map(|known| self.covered_with(&known.covered, profile));
-        let covered = covered.unwrap_or(Ok(Covered::All))?;
-        let mut patch = Document::parse(profile).entries().unwrap_or_default();
+        let patch = Document::parse(profile);
+        let covered = known.map_or(Covered::All, |known| {
+            self.covered_with(&known.covered, |path| patch.settles(&path.0))
+        });
+        let mut patch = patch.entries().unwrap_or_default();
         let segments = patch.take(SEGMENT_MEMBERSHIP);
         let identities = patch.take(IDENTITY_MAP);
 

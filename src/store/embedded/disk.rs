@@ -131,7 +131,8 @@ impl Disk {
 
     /// All pages of ids, in no order that matters.
     pub(super) fn recent(&self) -> Result<Vec<fjall::Slice>, StoreError> {
-        let pages = self.in_use()?.of(Space::Recent).iter();
+        let spaces = self.in_use()?;
+        let pages = spaces.of(Space::Recent).iter();
         pages.map(|entry| entry.value().map_err(failed)).collect()
     }
 

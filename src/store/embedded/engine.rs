@@ -202,17 +202,14 @@ impl Engine {
         let uncertain = before.is_some_and(|row| self.is_uncertain(&row));
         let patched = match self.mapping.update_mode() {
             UpdateMode::Snapshot => None,
-            // Whoever was forgotten and comes back is a new profile.
-            UpdateMode::Patch => {
-                Some(self.merge(&mut update, before.is_some_and(|row| !row.leaving))?)
-            }
+            UpdateMode::Patch => Some(self.merge(&mut update, before.as_ref())?),
         };
-        let offered = self.offered(&id, &row);
+        let (offered, former) = (self.offered(&id, &row), row.version);
         let (when, last_version, clock) =
             (self.mapping.spec().when, &mut self.last_version, &self.clock);
         let mint = || next_version(last_version, clock);
         let judgement = if patched.as_ref().is_some_and(|patched| patched.consent_unknown) {
-            judge_held(&mut row, &update)
+            judge_held(&mut row, &update, mint)
         } else {
             judge(&mut row, &update, when, offered, mint)
         };
@@ -223,14 +220,12 @@ impl Engine {
         }
         // Whoever comes back is not forgotten when the last export has been answered.
         row.leaving = false;
-        if uncertain && matches!(judgement.verdict, Verdict::Changed(_)) {
-            // The version that a crash left uncertain is not to be seen any more.
-            row.offered = true;
-        }
+        let is_new_version = row.version != former;
+        // The version that a crash left uncertain is not to be seen any more.
+        row.offered |= uncertain && is_new_version;
         if judgement.keep || before.is_none() {
             // A membership that changes now is new to an endpoint that confirmed an older version.
-            let changed = matches!(judgement.verdict, Verdict::Changed(_));
-            let now = if changed { row.version } else { update.received };
+            let now = if is_new_version { row.version } else { update.received };
             let exists = before.is_some();
             match patched {
                 None => self.keep(&mut update, exists, now)?,

@@ -96,7 +96,8 @@ impl Engine {
             return Ok(());
         }
         let mut row = before;
-        row.offered |= unknown;
+        // A version that is refused now may have been taken before a crash.
+        row.offered |= unknown || self.is_uncertain(&row);
         let superseded = row.version != version || !row.due;
         match outcome {
             Outcome::Delivered => {

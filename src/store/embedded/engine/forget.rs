@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::{Engine, next_version};
+use super::{Engine, next_version, reconcile::OUTGROWN};
 use crate::{
-    profile::ProfileId,
+    profile::{Fingerprints, ProfileId},
     store::{
         Dismissal, Forgotten, LetterId, ProfileState, StoreError, Triggers,
         embedded::{
@@ -127,6 +127,8 @@ impl Engine {
         batch.forget(&id, letter.as_ref())?;
         batch.meta(UNERASED, &true)?;
         batch.meta("last_version", &self.last_version)?;
+        // What comes again now would no longer be what is known already.
+        self.recent.write(&mut batch);
         batch.commit(durability)?;
         self.letters.dead.replace(letter.is_some(), false);
         self.cache.remove(&id);
@@ -162,7 +164,8 @@ impl Engine {
         row.source_version = None;
         // Exits say nothing for which consent would be asked.
         row.held = false;
-        (row.prints, row.followed, row.leaving) = (prints, false, true);
+        row.prints = Fingerprints { kept: OUTGROWN, ..prints };
+        (row.followed, row.leaving) = (false, true);
         self.group.known.insert(id, last);
         self.group.applied = true;
         self.write(id, Some(&before), row);

@@ -6,11 +6,12 @@ use super::Engine;
 use crate::{
     clock::Micros,
     profile::{Kept, Known, ProfileId},
-    store::{StoreError, Update},
+    store::{StoreError, Update, row::Row},
 };
 
 /// A profile and what a patch makes of it.
 pub(super) struct Patched {
+    /// What was known, of which the history of memberships goes on.
     previous: Option<Known>,
     kept: Kept,
     exits_by_absence: u32,
@@ -19,12 +20,18 @@ pub(super) struct Patched {
 }
 
 impl Engine {
-    /// Makes the update one of the whole profile.
-    pub(super) fn merge(&self, update: &mut Update, exists: bool) -> Result<Patched, StoreError> {
+    /// Makes the update one of the whole profile. `before` is the row, where there is one.
+    pub(super) fn merge(
+        &self,
+        update: &mut Update,
+        before: Option<&Row>,
+    ) -> Result<Patched, StoreError> {
         let id = update.id;
-        let previous = if exists { self.known(&id)? } else { None };
+        let previous = if before.is_some() { self.known(&id)? } else { None };
+        // Whoever was forgotten and comes back is a new profile, but for the exits that are due.
+        let base = previous.as_ref().filter(|_| before.is_some_and(|row| !row.leaving));
         let damaged = |error| StoreError::Damaged(format!("profile {id}: {error}"));
-        let merged = self.mapping.merge(previous.as_ref(), &update.record, update.received);
+        let merged = self.mapping.merge(base, &update.record, update.received);
         let merged = merged.map_err(damaged)?;
         let projected = self.mapping.project_merged(self.record.seed, &merged).map_err(damaged)?;
         update.prints = projected.prints;

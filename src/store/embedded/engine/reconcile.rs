@@ -226,9 +226,9 @@ impl Engine {
     }
 }
 
-/// The fingerprint of what is kept where that may be more than the mapping keeps: the next record
-/// is written whatever it holds.
-const OUTGROWN: u128 = 0;
+/// The fingerprint of what is kept where that may be more than the mapping keeps, or something else
+/// than a record: the next record is written whatever it holds.
+pub(super) const OUTGROWN: u128 = 0;
 
 fn triggers(holds: Holds) -> Triggers {
     let mut triggers = Triggers::default();

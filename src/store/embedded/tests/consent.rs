@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    profile::MappedAt,
+    profile::{MappedAt, UpdateMode},
     store::{Replayed, embedded::engine::Engine},
 };
 
@@ -38,7 +38,11 @@ struct Place<'d> {
 
 impl<'d> Place<'d> {
     fn open(dir: &'d TempDir, spec: MappingSpec) -> Self {
-        let mapping = mapping(spec);
+        Self::of_mode(dir, spec, UpdateMode::Snapshot)
+    }
+
+    fn of_mode(dir: &'d TempDir, spec: MappingSpec, mode: UpdateMode) -> Self {
+        let mapping = Arc::new(Mapping::compile(spec).unwrap().for_mode(mode));
         // Later than all that was before it.
         let now = tokio::time::Instant::now().elapsed();
         let clock = Clock::anchored(START + u64::try_from(now.as_micros()).unwrap());
@@ -48,10 +52,10 @@ impl<'d> Place<'d> {
 
     /// Closes the store in order and opens it under another mapping.
     fn mapped(self, spec: MappingSpec) -> Self {
-        let Self { dir, store, .. } = self;
+        let Self { dir, store, mapping } = self;
         store.with(Engine::stop).unwrap();
         drop(store);
-        Self::open(dir, spec)
+        Self::of_mode(dir, spec, mapping.update_mode())
     }
 
     async fn take(&self, json: &str) -> Verdict {
@@ -312,4 +316,67 @@ async fn a_withdrawal_survives_the_end_of_the_process() {
     place.take(&record("a", "n")).await;
     let place = place.mapped(asking(&["s"]));
     assert_withdrawal(&place.deliver().await, &["s"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_patch_changed_while_consent_was_unknown_is_exported_however_that_ends() {
+    for ends in ["by a patch", "by the mapping"] {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::of_mode(&dir, members(&["s"]), UpdateMode::Patch);
+        place.take(&record("a", "")).await;
+        place.deliver().await;
+        let place = place.mapped(asking(&["s"]));
+        assert_eq!(place.take(r#"{"id":1,"name":"b"}"#).await, Verdict::NotFollowed);
+        assert_eq!((place.store.counts().due, place.deliver().await), (0, Vec::new()));
+        let place = match ends {
+            "by a patch" => {
+                place.take(r#"{"id":1,"ok":"y"}"#).await;
+                place
+            }
+            _ => place.mapped(members(&["s"])),
+        };
+        assert_eq!(name_in(&place.deliver().await), "b", "{ends}");
+        assert_eq!(place.store.counts().due, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_patch_that_changes_nothing_while_consent_is_unknown_makes_nothing_due() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = Place::of_mode(&dir, members(&["s"]), UpdateMode::Patch);
+    place.take(&record("a", "")).await;
+    place.deliver().await;
+    let place = place.mapped(asking(&["s"]));
+    place.take(r#"{"id":1,"name":"a","unmapped":1}"#).await;
+    assert_eq!(place.take(r#"{"id":1,"ok":"y"}"#).await, Verdict::Unchanged);
+    assert_eq!(place.deliver().await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_patch_that_removes_what_consent_would_lie_in_refuses_it() {
+    let asking_within = |segments: &[&str]| MappingSpec {
+        consent: vec!["consents.email.val".parse().unwrap()],
+        ..members(segments)
+    };
+    for (patch, refuses) in [
+        (r#"{"id":1,"consents":null}"#, true),
+        (r#"{"id":1,"consents":{"email":null}}"#, true),
+        (r#"{"id":1,"consents":{"email":{"val":null}}}"#, true),
+        (r#"{"id":1,"consents":{"email":"n"}}"#, true),
+        (r#"{"id":1,"consents":{"email":{"time":null}}}"#, false),
+        (r#"{"id":1,"consents":{"sms":null}}"#, false),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::of_mode(&dir, members(&["s"]), UpdateMode::Patch);
+        place.take(&record("a", "")).await;
+        place.deliver().await;
+        let place = place.mapped(asking_within(&["s"]));
+        place.take(patch).await;
+        let deliveries = place.deliver().await;
+        if refuses {
+            assert_withdrawal(&deliveries, &["s"]);
+        } else {
+            assert_eq!(deliveries, [], "{patch}");
+        }
+    }
 }

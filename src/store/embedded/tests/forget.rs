@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::{
-    profile::ProfileId,
+    profile::{ProfileId, UpdateMode},
     store::{Dismissal, Forgotten, Resent},
 };
 
@@ -15,20 +15,24 @@ fn id(person: u32) -> ProfileId {
     super::person(person, "").id
 }
 
+fn with_members_mapping() -> Arc<Mapping> {
+    mapping(with_segment("s"))
+}
+
 fn member(id: u32, status: &str) -> Update {
     let json = format!(
         r#"{{"id":{id},"name":"a","segmentMembership":{{"ups":{{"s":{{"status":"{status}"}},"other":{{"status":"realized"}}}}}}}}"#
     );
-    update_of(&mapping(with_segment("s")), &json, START)
+    update_of(&with_members_mapping(), &json, START)
 }
 
 fn with_members(dir: &TempDir) -> InlineStore {
-    InlineStore::open(dir.path(), mapping(with_segment("s")), Clock::anchored(START))
+    InlineStore::open(dir.path(), with_members_mapping(), Clock::anchored(START))
 }
 
 fn exported(store: &InlineStore, claim: &Claim) -> serde_json::Value {
     let mut out = Vec::new();
-    let mapping = mapping(with_segment("s"));
+    let mapping = with_members_mapping();
     mapping.export(&claim.known, claim.confirmed, store.mapped_at(), &mut out).unwrap();
     serde_json::from_slice(&out).unwrap()
 }
@@ -232,6 +236,43 @@ async fn whoever_comes_back_before_the_last_export_is_a_new_profile_and_stays() 
     assert_eq!(exported(&store, &back)["name"], "a");
     settle(&store, &back, Outcome::Delivered).await;
     assert_eq!(store.counts().known, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_comes_back_without_a_segment_does_not_take_the_exits_back() {
+    for mode in [UpdateMode::Snapshot, UpdateMode::Patch] {
+        let dir = tempfile::tempdir().unwrap();
+        let mapping = Mapping::compile(with_segment("s")).unwrap().for_mode(mode);
+        let store = InlineStore::open(dir.path(), Arc::new(mapping), Clock::anchored(START));
+        apply(&store, member(1, "realized")).await;
+        let first = claim(&store).await.remove(0);
+        settle(&store, &first, Outcome::Delivered).await;
+        store.forget(id(1), EXIT);
+        let back = update_of(&with_members_mapping(), r#"{"id":1,"name":"b"}"#, START);
+        assert_eq!(apply(&store, back).await, Verdict::NotFollowed);
+        let last = claim(&store).await.remove(0);
+        let export = exported(&store, &last);
+        assert_eq!(export["segmentMembership"]["ups"]["s"]["status"], "exited", "{mode:?}");
+        settle(&store, &last, Outcome::Delivered).await;
+        let counts = store.counts();
+        assert_eq!((counts.known, counts.due), (1, 0), "it is known again and stays");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_comes_back_with_just_what_the_last_export_left_is_exported_in_full() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = with_members(&dir);
+    let record = r#"{"id":1,"segmentMembership":{"ups":{"s":{"status":"realized"}}}}"#;
+    let update = || seeded_update(store.seed(), &with_members_mapping(), record, START);
+    apply(&store, update()).await;
+    let first = claim(&store).await.remove(0);
+    settle(&store, &first, Outcome::Delivered).await;
+    store.forget(update().id, EXIT);
+    assert_eq!(apply(&store, update()).await, Verdict::Changed(Triggers::FOLLOWED));
+    let back = claim(&store).await.remove(0);
+    let export = exported(&store, &back);
+    assert_eq!(export["segmentMembership"]["ups"]["s"]["status"], "realized");
 }
 
 #[tokio::test(start_paused = true)]

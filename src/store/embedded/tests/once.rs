@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     profile::When,
     record::SentId,
-    store::{Applied, SentPart},
+    store::{Applied, Dismissal, SentPart},
 };
 
 fn always() -> MappingSpec {
@@ -64,6 +64,20 @@ async fn a_repeat_does_not_bring_back_what_was_replaced_meanwhile() {
     take(&store, &[person(1, "b")], &[part("2", 1, 0)]).await;
     take(&store, &[person(1, "a")], &[part("1", 1, 0)]).await;
     assert_eq!(name_of(&claim(&store).await[0]), "b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_does_not_bring_back_who_was_forgotten_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir, spec());
+    apply(&store, person(1, "a")).await;
+    let (again, parts) = ([person(1, "a")], [part("1", 1, 0)]);
+    assert_eq!(take(&store, &again, &parts).await, [Verdict::Unchanged]);
+    store.forget(again[0].id, Dismissal::default());
+    drop(store);
+    let store = open(&dir, spec());
+    assert_eq!(take(&store, &again, &parts).await, [Verdict::Unchanged]);
+    assert_eq!(store.counts().known, 0);
 }
 
 #[tokio::test(start_paused = true)]

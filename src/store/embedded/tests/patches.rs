@@ -148,3 +148,20 @@ async fn what_was_due_at_a_crash_counts_as_offered_under_later_versions_too() {
     let verdict = apply(&store, gone).await;
     assert!(matches!(verdict, Verdict::Changed(_)), "the endpoint may know of it: {verdict:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_due_at_a_crash_counts_as_offered_though_it_is_refused_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mapping = mapping(with_segment("s"));
+    let store = open(&dir, &mapping);
+    let member = r#"{"id":1,"segmentMembership":{"ups":{"s":{}}}}"#;
+    apply(&store, update_of(&mapping, member, START)).await;
+    claim(&store).await;
+    drop(store);
+    let store = open(&dir, &mapping);
+    let again = claim(&store).await.remove(0);
+    settle(&store, &again, letter()).await;
+    let gone = update_of(&mapping, r#"{"id":1}"#, START);
+    let verdict = apply(&store, gone).await;
+    assert!(matches!(verdict, Verdict::Changed(_)), "the endpoint may know of it: {verdict:?}");
+}

@@ -30,6 +30,8 @@ struct Config {
     /// Namespaces and ids.
     segments: &'static [(Option<&'static str>, &'static str)],
     identities: Option<&'static [&'static str]>,
+    /// JSON Pointers.
+    consent: &'static [&'static str],
     removed: Removed,
     when: When,
     retain: Retain,
@@ -66,7 +68,7 @@ impl Config {
             segment_names: self.names,
             segment_timestamps: self.timestamps,
             legacy_status: self.legacy,
-            consent: Vec::new(),
+            consent: self.consent.iter().copied().map(path).collect(),
             removed: self.removed,
             when: self.when,
             retain: self.retain,

@@ -27,6 +27,8 @@ struct Profile {
     triggers: BTreeSet<&'static str>,
     minted: u64,
     confirmed: u64,
+    /// Since when it does not consent, and who it was then.
+    withdrawn: Option<(u64, BTreeSet<(String, String)>)>,
 }
 
 /// What a profile is.
@@ -157,7 +159,17 @@ impl Model {
         } else {
             Found::NotFollowed
         };
-        let seen = if matches!(found, Found::Changed(_)) { profile.minted } else { now };
+        let mut seen = if matches!(found, Found::Changed(_)) { profile.minted } else { now };
+        if self.consents(&after) {
+            profile.withdrawn = None;
+        } else {
+            // No earlier than what was known before, which it ends.
+            let latest = before.members.values().map(|member| member.updated + 1).max();
+            let former = profile.withdrawn.as_ref().map(|(at, _)| *at);
+            seen = seen.max(former.or(latest).unwrap_or(0));
+            let identities = || self.identities(&after);
+            profile.withdrawn.get_or_insert_with(|| (seen, identities()));
+        }
         for (name, member) in &mut after.members {
             let former = before.members.get(name);
             member.created = former.map_or(seen, |former| former.created);
@@ -230,8 +242,15 @@ impl Model {
 
     fn is_followed(&self, state: &State) -> bool {
         let mut members = state.members.iter();
-        self.config.segments.is_empty()
-            || members.any(|(name, member)| self.is_mapped(name) && is_member(member))
+        let is_member = self.config.segments.is_empty()
+            || members.any(|(name, member)| self.is_mapped(name) && is_member(member));
+        is_member && self.consents(state)
+    }
+
+    fn consents(&self, state: &State) -> bool {
+        let whole = Value::Object(state.attributes.clone());
+        let given = |value: Option<&Value>| value.is_some_and(|v| *v == "y" || *v == "VI");
+        self.config.consent.iter().all(|path| given(at_path(&whole, path)))
     }
 
     fn changes(&self, before: &State, after: &State) -> Vec<&'static str> {
@@ -277,18 +296,40 @@ impl Model {
     fn export(&self, profile: &Profile) -> Value {
         let Config { removed, unmapped, names, timestamps, legacy, .. } = self.config;
         let mut export = json!({});
-        if removed == Removed::Null {
+        let withdrawn = profile.withdrawn.as_ref();
+        let nulls = match withdrawn {
+            Some(_) => self.config.segments.is_empty(),
+            None => removed == Removed::Null,
+        };
+        if nulls {
             for path in self.config.attributes.unwrap_or_default() {
                 put(&mut export, path, Value::Null);
             }
         }
         for (path, value) in self.attributes(&profile.state) {
-            put(&mut export, &path, value);
+            match withdrawn {
+                None => put(&mut export, &path, value),
+                Some(_) if nulls => put(&mut export, &path, Value::Null),
+                Some(_) => {}
+            }
         }
         for (name, member) in &profile.state.members {
             let mapped = self.is_mapped(name);
-            if !mapped && !unmapped {
+            if !mapped && (!unmapped || withdrawn.is_some()) {
                 continue;
+            }
+            let mut member = member.clone();
+            if let Some((at, _)) = withdrawn {
+                if member.created >= *at {
+                    continue;
+                }
+                // It ended with the withdrawal unless it had ended before.
+                let ended = !is_member(&member) && member.updated <= *at;
+                if !ended || member.updated == *at {
+                    let then = member.at.filter(|_| ended).unwrap_or_else(|| time(*at));
+                    member = Member { at: Some(then), updated: *at, ..member };
+                }
+                member.status = "exited".into();
             }
             let is_new = member.updated > profile.confirmed;
             let status = match member.status.as_str() {
@@ -312,7 +353,11 @@ impl Model {
             }
             export["segmentMembership"][&name.0][&name.1] = entry;
         }
-        for (namespace, id) in self.identities(&profile.state) {
+        let identities = match withdrawn {
+            Some((_, identities)) => identities.clone(),
+            None => self.identities(&profile.state),
+        };
+        for (namespace, id) in identities {
             let ids = &mut export["identityMap"][&namespace];
             if ids.is_null() {
                 *ids = json!([]);

@@ -32,24 +32,28 @@ pub(super) fn config() -> impl Strategy<Value = Config> {
         [&[], &[(None, "s")], &[(Some("ups"), "s"), (None, "t")], &[(None, "s"), (None, "t")]];
     const IDENTITIES: [Option<&[&str]>; 4] =
         [None, Some(&["crmid"]), Some(&["ecid", "x"]), Some(&[])];
+    const CONSENT: [&[&str]; 6] =
+        [&[], &[], &[], &["/consents/m/val"], &["/b"], &["/c", "/consents/m/val"]];
     let mode = prop_oneof![1 => Just(UpdateMode::Snapshot), 2 => Just(UpdateMode::Patch)];
     let lists = (select(&ATTRIBUTES[..]), select(&SEGMENTS[..]), select(&IDENTITIES[..]));
     let lists = lists.prop_filter("nothing is mapped", |(attributes, segments, _)| {
         *attributes != Some(&[]) || !segments.is_empty()
     });
     let choices = (
+        select(&CONSENT[..]),
         select(&[Removed::Omit, Removed::Null][..]),
         prop_oneof![4 => Just(When::Changed), 1 => Just(When::Always)],
         select(&[Retain::Mapped, Retain::Profile][..]),
     );
     (mode, lists, choices, any::<[bool; 7]>()).prop_map(
-        |(mode, (attributes, segments, identities), (removed, when, retain), flags)| {
+        |(mode, (attributes, segments, identities), (consent, removed, when, retain), flags)| {
             let [versioned, unmapped, names, timestamps, legacy, prefixed, inside] = flags;
             Config {
                 mode,
                 attributes,
                 segments,
                 identities,
+                consent,
                 removed,
                 when,
                 retain,
@@ -89,17 +93,25 @@ pub(super) fn record() -> impl Strategy<Value = Value> {
     ];
     let ecid = optional(ids(&["e0", "e1", "7"]));
     let segments = optional(namespaces());
+    let consents = optional(prop_oneof![
+        1 => Just(json!("y")),
+        4 => optional(purpose()).prop_map(|purpose| match purpose {
+            None => json!({ "other": {} }),
+            Some(purpose) => json!({ "m": purpose }),
+        }),
+    ]);
     let version = prop_oneof![
         3 => Just(None),
         6 => (0..5_i64).prop_map(|version| Some(json!(version))),
         1 => (0..3_i64).prop_map(|s| Some(json!(format!("2024-01-01T00:00:0{s}Z")))),
         1 => select(vec![json!(null), json!("new"), json!([1])]).prop_map(Some),
     ];
-    (attributes, crmid, ecid, segments, version).prop_map(
-        |(attributes, crmid, ecid, segments, version)| {
+    (attributes, crmid, ecid, segments, consents, version).prop_map(
+        |(attributes, crmid, ecid, segments, consents, version)| {
             let mut record = json!(attributes);
             let parts = [("/identityMap/crmid", crmid), ("/identityMap/ecid", ecid)];
-            let more = [("/segmentMembership", segments), ("/rev", version)];
+            let more =
+                [("/segmentMembership", segments), ("/consents", consents), ("/rev", version)];
             for (path, value) in parts.into_iter().chain(more) {
                 if let Some(value) = value {
                     let keys = path[1..].split('/');
@@ -116,6 +128,12 @@ fn optional(value: impl Strategy<Value = Value> + 'static) -> impl Strategy<Valu
     prop_oneof![3 => Just(None), 1 => Just(Some(Value::Null)), 6 => value.prop_map(Some)]
 }
 
+/// What is said of consent for one purpose.
+fn purpose() -> impl Strategy<Value = Value> {
+    let val = optional(select(vec![json!("y"), json!("y"), json!("VI"), json!("n"), json!(1)]));
+    val.prop_map(|val| val.map_or_else(|| json!({}), |val| json!({ "val": val })))
+}
+
 fn attribute() -> impl Strategy<Value = Value> {
     let leaf = select(vec![
         json!(null),
@@ -124,6 +142,8 @@ fn attribute() -> impl Strategy<Value = Value> {
         json!(0),
         json!(1),
         json!("x"),
+        json!("y"),
+        json!("y"),
         json!([]),
         json!([null, {"a": null}]),
     ]);

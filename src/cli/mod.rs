@@ -7,9 +7,9 @@ mod demo;
 mod endpoint;
 mod explain;
 mod failure;
-mod reload;
 mod place;
 mod profiles;
+mod reload;
 mod run;
 mod schema;
 mod status;
@@ -50,8 +50,8 @@ enum Command {
     Check(check::Args),
     Status(status::Args),
     DeadLetters(dead_letters::Args),
-    Schema(schema::Args),
     Profiles(profiles::Args),
+    Schema(schema::Args),
     Endpoint(endpoint::Args),
     Demo(demo::Args),
 }
@@ -82,8 +82,8 @@ impl Cli {
             Command::Check(args) => check::run(args, &env).await,
             Command::Status(args) => status::run(args, &env).await,
             Command::DeadLetters(args) => dead_letters::run(args, &env).await,
-            Command::Schema(args) => schema::run(&args),
             Command::Profiles(args) => profiles::run(args, &env).await,
+            Command::Schema(args) => schema::run(&args),
             Command::Endpoint(args) => endpoint::run(args).await.map_err(Failure::of),
             Command::Demo(args) => demo::run(args).await,
         }

@@ -499,6 +499,10 @@ fn a_policy_that_can_deny_nothing_is_warned_about() {
     let misspelt = "    governance: { policies: [{ name: p, deny_labels: [L1] }] }";
     assert!(warnings(misspelt).contains("no attribute has the label `L1`"));
     assert!(warnings(POLICY).contains("marketing_use_cases"));
+    let no_label = "    governance: { policies: [{ name: p, deny_labels: [] }] }";
+    assert!(warnings(no_label).contains("the policy `p` forbids nothing, as it denies no label"));
+    let no_use = "    governance: { policies: [{ name: p, deny_labels: [I1], use_cases: [] }] }";
+    assert!(warnings(no_use).contains("the policy `p` forbids nothing, as it is for no use"));
     let all = yaml(&governed("\"*\"", POLICY), &[]).unwrap();
     assert!(all.warnings[0].to_string().contains("every attribute"));
 }

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     config::{Plan, SourcePlan},
+    delivery::Gate,
     dispatch::Phase,
     listen::Listener,
     store::embedded::EmbeddedStore,
@@ -69,7 +70,8 @@ impl Run<'_> {
     ) -> Result<Reloaded, RunError> {
         let prepare = async {
             let changes = Changes::between(&self.plan, &new)?;
-            let ready = self.prepare(&new, &changes).await?;
+            let ready = self.prepare(&new, &changes).await;
+            let ready = ready.inspect_err(|_| self.hide_added(&changes))?;
             Ok::<_, Refusal>((changes, ready))
         };
         let (changes, ready) = match prepare.await {
@@ -128,6 +130,16 @@ impl Run<'_> {
         Ok(Ready { sources, sinks, stores, api })
     }
 
+    /// Shows nothing among the metrics of sinks that were prepared and will not be added.
+    fn hide_added(&self, changes: &Changes) {
+        for name in &changes.sinks.added {
+            let metrics = self.metrics.component(name, "sink", "profile_http");
+            // Whatever gate was made shows what any new one does.
+            Gate::new(Duration::ZERO, metrics.clone()).retire();
+            metrics.retire();
+        }
+    }
+
     /// What holds the address of a source already: one that ends.
     fn spare(&self, plan: &SourcePlan, changes: &Changes) -> Option<Listener> {
         let address = plan.kind.listen()?.address;
@@ -160,6 +172,9 @@ impl Run<'_> {
         let rest = async {
             let answered = timeout(CHANGING, sources::ended(&mut leaving));
             let (sources, sinks) = tokio::join!(answered, group::ended(&mut ending));
+            for sink in &ending {
+                sink.rewritten().await;
+            }
             sources.unwrap_or(Ok(())).and(sinks)
         };
         let stopped = tokio::select! {
@@ -200,12 +215,13 @@ impl Run<'_> {
             source.router.lead_to(self.sinks.doors_of(&source.name));
         }
         self.show(&new, api).await?;
-        for removed in former.into_values() {
-            removed.remove().await?;
-        }
         for source in sources {
             let router = self.sinks.intake_of(source.name());
             self.sources.push(source.start(router, &self.clock)?);
+        }
+        // Last, since it takes long if the store's files have to be rewritten.
+        for removed in former.into_values() {
+            removed.remove().await?;
         }
         self.plan = new;
         Ok(())

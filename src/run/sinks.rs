@@ -222,6 +222,12 @@ impl Running {
         ended.map_err(|error| RunError::Store { sink: self.name.clone(), error })
     }
 
+    /// Waits while the files of its store are rewritten, before the end of which it cannot be opened
+    /// again.
+    pub(super) async fn rewritten(&self) {
+        self.store.rewritten().await;
+    }
+
     /// Waits until the sink cannot go on, which is never while all is well.
     pub(super) async fn broken(&mut self) -> RunError {
         let store = self.store.clone();

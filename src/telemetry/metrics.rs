@@ -333,12 +333,13 @@ impl Component {
         self.families.gate.remove(&self.with(&[("state", state), ("reason", reason)]));
     }
 
-    /// Takes away the gauges of profiles: the component has ended. What was counted stays.
+    /// Takes away the gauges: the component has ended. What was counted stays.
     pub fn retire(&self) {
         for state in ["known", "followed", "due", "in_flight", "dead"] {
             self.families.profiles.remove(&self.with(&[("state", state)]));
         }
         self.families.oldest_due.remove(&self.labels);
+        self.families.reconcile_remaining.remove(&self.labels);
         self.families.concurrency_limit.remove(&self.labels);
         self.families.concurrency_in_flight.remove(&self.labels);
     }

@@ -33,6 +33,23 @@ fn body(endpoint: &LocalEndpoint, id: u64) -> Value {
     serde_json::from_slice(&received.body).unwrap()
 }
 
+const NO_GAUGES: [String; 0] = [];
+
+/// The gauges that are shown of a sink.
+fn gauges_of(several: &Several, sink: &str) -> Vec<String> {
+    let (_, text) = several.get("/metrics");
+    let names: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" gauge"))
+        .collect();
+    let of_sink = format!("component_id=\"{sink}\",component_kind=\"sink\"");
+    let is_gauge = |line: &&str| {
+        line.contains(&of_sink)
+            && line.split_once('{').is_some_and(|(name, _)| names.contains(&name))
+    };
+    text.lines().filter(is_gauge).map(str::to_owned).collect()
+}
+
 /// Ends it as an operator would.
 fn stop(process: Process) -> String {
     process.signal("TERM");
@@ -94,9 +111,7 @@ async fn an_added_sink_takes_what_comes_and_a_removed_one_takes_no_more_and_keep
     assert!(line.contains("sink=\"mail\"") && line.contains("/data/mail"), "{line}");
     process.wait_for("reloaded: ");
     assert_eq!(several.get("/api/v1/sinks/mail").0, 404);
-    let gauges = several.get("/metrics").1;
-    let gone = |line: &str| line.contains("\"mail\"") && line.starts_with("profile_http_profiles");
-    assert!(!gauges.lines().any(gone), "{gauges}");
+    assert_eq!(gauges_of(&several, "mail"), NO_GAUGES);
     assert_eq!(several.sender.send(&[record(2, 2)]).await["changed"], 1);
 
     // It knows what it had delivered.
@@ -259,6 +274,7 @@ async fn a_store_that_cannot_be_opened_refuses_the_whole_reload() {
     several.sink("mail", &crm.url(), MAPPING).sink("crm", &crm.url(), OTHER_MAPPING);
     let line = several.reload(&mut process);
     assert!(line.contains("not reloaded") && line.contains("sink mail: "), "{line}");
+    assert_eq!(gauges_of(&several, "mail"), NO_GAUGES);
     several.sender.send(&[other(1, 1)]).await;
     several.until("crm", |status| status["delivered"] == 1).await;
     assert_eq!(body(&crm, 1).get("other"), None, "by the former mapping");

@@ -144,20 +144,22 @@ async fn resend_all(place: Place<'_>, json: bool) -> Result<(), Failure> {
     let is_running = place.is_running();
     let keeper = Keeper::of(place)?;
     let mut progress = Progress::default();
+    let resent = resend_in_steps(&keeper, &mut progress).await;
+    progress.end();
+    keeper.close().await?;
+    say_resent(resent?, is_running, json)
+}
+
+async fn resend_in_steps(keeper: &Keeper<'_>, progress: &mut Progress) -> Result<Resent, Failure> {
     let mut sum = Resent::default();
     let mut after = None;
     loop {
         let step = keeper.resend_after(after.as_deref()).await?;
         sum += step.resent;
-        after = step.next;
-        if after.is_none() {
-            break;
-        }
+        let Some(next) = step.next else { return Ok(sum) };
+        after = Some(next);
         progress.show(sum);
     }
-    progress.end();
-    keeper.close().await?;
-    say_resent(sum, is_running, json)
 }
 
 fn say_resent(resent: Resent, is_running: bool, json: bool) -> Result<(), Failure> {

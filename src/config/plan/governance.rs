@@ -90,9 +90,23 @@ impl Read for Policy {
         let mut section = Section::new("a policy", &place, node, findings)?;
         let name = section.required::<String>("name", "no contact data for advertising");
         let deny_labels = section.required::<Vec<Located<String>>>("deny_labels", "[I1, C4]");
-        let use_cases = section.get("use_cases");
+        let use_cases = section.get::<Located<Vec<Located<String>>>>("use_cases");
         section.finish();
-        Some(Self { name: name?.value, deny_labels: deny_labels?.value, use_cases })
+        let (Located { value: name, .. }, deny_labels) = (name?, deny_labels?);
+        let forbids_nothing = |place, why, help| {
+            let message = format!("the policy `{name}` forbids nothing, as it {why}");
+            findings.warn(Problem::at(place, message).help(help));
+        };
+        if deny_labels.value.is_empty() {
+            let help = "list the labels as in `deny_labels: [I1, C4]`, or remove the policy";
+            forbids_nothing(&deny_labels.place, "denies no label", help);
+        }
+        if let Some(none) = use_cases.as_ref().filter(|own| own.value.is_empty()) {
+            let help = "name the uses, or remove `use_cases` to forbid the labels for every use";
+            forbids_nothing(&none.place, "is for no use", help);
+        }
+        let use_cases = use_cases.map(|own| own.value);
+        Some(Self { name, deny_labels: deny_labels.value, use_cases })
     }
 }
 

@@ -349,9 +349,7 @@ impl Engine {
         batch.meta("offered_to", &self.offered_to)?;
         self.recent.write(&mut batch);
         batch.meta("last_version", &self.last_version)?;
-        batch.commit(Durability::Disk)?;
-        self.erase_at_end();
-        Ok(())
+        batch.commit(Durability::Disk)
     }
 
     pub(super) fn is_scanning(&self) -> bool {

@@ -30,7 +30,7 @@ use self::{
     engine::{Engine, RowCache},
     mapped::MappingRecord,
     tally::Shared,
-    writer::{Call, Reply, Writer},
+    writer::{Call, Ending, Reply, Writer},
 };
 pub use self::{
     letters::{Letters, Page},
@@ -114,7 +114,8 @@ impl EmbeddedStore {
     /// Stops the writer once it has done what was asked before, and goes on with the same store
     /// under another mapping and other settings. The former handles are of no use any more.
     ///
-    /// What was in flight is due again, so claim nothing and settle what was claimed before.
+    /// What was in flight is due again, so claim nothing and settle what was claimed before. The
+    /// files are not rewritten as when it [stops](Self::stop): callers may wait for it to go on.
     pub async fn reopen(
         &self,
         mapping: Arc<Mapping>,
@@ -122,7 +123,7 @@ impl EmbeddedStore {
         clock: Clock,
         metrics: Arc<Component>,
     ) -> Result<Self, StoreError> {
-        self.stop().await?;
+        self.end(Ending::HandOver).await?;
         // The disk stays open and locked meanwhile.
         let disk = self.disk.clone();
         let open = move || Self::on(disk, mapping, settings, clock, metrics);
@@ -206,8 +207,12 @@ impl EmbeddedStore {
     /// Stops the writer once it has done what was asked before, and makes everything durable. If
     /// profiles were forgotten, the files are rewritten, so that nothing of them is left.
     pub async fn stop(&self) -> Result<(), StoreError> {
+        self.end(Ending::Close).await
+    }
+
+    async fn end(&self, ending: Ending) -> Result<(), StoreError> {
         let _alone = self.erasing.lock().await;
-        self.call(Call::Stop).await
+        self.call(|reply| Call::Stop(ending, reply)).await
     }
 
     /// Why the store can go on no longer, if that is so.

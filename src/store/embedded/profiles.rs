@@ -150,6 +150,11 @@ impl EmbeddedStore {
         erasing.await.map_err(|error| ended(&error))?
     }
 
+    /// Waits while the files are being rewritten.
+    pub async fn rewritten(&self) {
+        drop(self.erasing.lock().await);
+    }
+
     async fn erase_here(&self) -> Result<bool, StoreError> {
         let _alone = self.erasing.lock().await;
         for _ in 0..ERASURES {

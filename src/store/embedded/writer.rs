@@ -33,6 +33,9 @@ pub(super) type Told = Box<dyn FnOnce(&Result<(), StoreError>) + Send>;
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
+/// A call to stop.
+type Stop = (Ending, Reply<()>);
+
 /// A call to the writer.
 pub(super) enum Call {
     Apply(Vec<Update>, Vec<InvalidRecord>, Vec<SentPart>, Reply<Applied>),
@@ -42,7 +45,15 @@ pub(super) enum Call {
     Replay(Vec<ProfileId>, Reply<Replayed>),
     Discard(Vec<LetterId>, Reply<u64>),
     Chore(Chore),
-    Stop(Reply<()>),
+    Stop(Ending, Reply<()>),
+}
+
+/// What comes after the end of a writer.
+pub(super) enum Ending {
+    /// Nothing: what was removed is to be gone from the files, however long that takes.
+    Close,
+    /// Another writer, for which callers wait.
+    HandOver,
 }
 
 /// An answer that is given once the group is committed.
@@ -69,10 +80,14 @@ impl Writer {
     pub(super) fn run(mut self) {
         let stopped = self.serve();
         let error = match stopped {
-            Ok(reply) => {
+            Ok(stop) => {
                 let result = self.engine.stop();
+                let hands_over = matches!(&stop, Some((Ending::HandOver, _)));
+                if result.is_ok() && !hands_over {
+                    self.engine.erase_at_end();
+                }
                 drop(self.engine);
-                let _ = reply.map(|reply| reply.send(result));
+                let _ = stop.map(|(_, reply)| reply.send(result));
                 StoreError::Stopped
             }
             Err(error) => {
@@ -86,8 +101,8 @@ impl Writer {
         }
     }
 
-    /// Returns the reply to the call that ended it, if there was one.
-    fn serve(&mut self) -> Result<Option<Reply<()>>, StoreError> {
+    /// Returns the call that ended it, if there was one.
+    fn serve(&mut self) -> Result<Option<Stop>, StoreError> {
         // Absent while there is more to do.
         let mut housekept: Option<Instant> = None;
         loop {
@@ -98,8 +113,8 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
             };
-            if let Some(reply) = first.map_or(Ok(None), |first| self.group(first))? {
-                return Ok(Some(reply));
+            if let Some(stop) = first.map_or(Ok(None), |first| self.group(first))? {
+                return Ok(Some(stop));
             }
             if self.engine.is_scanning() {
                 self.engine.scan_step()?;
@@ -143,7 +158,7 @@ impl Writer {
 
     /// Takes `first` and whatever waits behind it, commits, and answers. A failure is answered to
     /// all of them.
-    fn group(&mut self, first: Call) -> Result<Option<Reply<()>>, StoreError> {
+    fn group(&mut self, first: Call) -> Result<Option<Stop>, StoreError> {
         let mut answers = Vec::new();
         let mut stop = None;
         let mut next = Some(first);
@@ -152,8 +167,8 @@ impl Writer {
             let Some(call) = next.take().or_else(|| self.calls.try_recv().ok()) else { break };
             match self.take(call, &mut answers) {
                 Ok(None) => {}
-                Ok(Some(reply)) => {
-                    stop = Some(reply);
+                Ok(Some(call)) => {
+                    stop = Some(call);
                     break;
                 }
                 Err(error) => {
@@ -171,12 +186,8 @@ impl Writer {
         Ok(stop)
     }
 
-    /// Returns the reply to a call to stop.
-    fn take(
-        &mut self,
-        call: Call,
-        answers: &mut Vec<Answer>,
-    ) -> Result<Option<Reply<()>>, StoreError> {
+    /// Returns a call to stop.
+    fn take(&mut self, call: Call, answers: &mut Vec<Answer>) -> Result<Option<Stop>, StoreError> {
         match call {
             Call::Apply(updates, invalid, parts, reply) => {
                 let (applied, reply) = tell(self.engine.apply(updates, invalid, parts), reply)?;
@@ -204,7 +215,7 @@ impl Writer {
                 answers.push(Answer::Discarded(reply, dropped));
             }
             Call::Chore(chore) => answers.push(Answer::Chore(chore(Ok(&mut self.engine))?)),
-            Call::Stop(reply) => return Ok(Some(reply)),
+            Call::Stop(ending, reply) => return Ok(Some((ending, reply))),
         }
         Ok(None)
     }
@@ -272,7 +283,7 @@ impl Call {
             Self::Replay(_, reply) => drop(reply.send(Err(error))),
             Self::Discard(_, reply) => drop(reply.send(Err(error))),
             Self::Chore(chore) => drop(chore(Err(error))),
-            Self::Settle(_, reply) | Self::Revive(_, reply) | Self::Stop(reply) => {
+            Self::Settle(_, reply) | Self::Revive(_, reply) | Self::Stop(_, reply) => {
                 drop(reply.send(Err(error)));
             }
         }

@@ -239,7 +239,7 @@ impl Engine {
 
     /// Rewrites the files if something of those who are forgotten may lie in them. Where that
     /// fails, the next clean stop tries again.
-    pub(super) fn erase_at_end(&mut self) {
+    pub(in crate::store::embedded) fn erase_at_end(&mut self) {
         if !self.dismissed.unerased {
             return;
         }

@@ -220,6 +220,21 @@ async fn a_clean_stop_erases_what_was_forgotten_and_a_crash_puts_that_off() {
     store.stop().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn nobody_waits_for_files_to_be_rewritten_when_the_mapping_is_exchanged() {
+    let Crowd { dir, store, mapping, people } = Crowd::new().await;
+    let crowd = Crowd { dir, store, mapping, people };
+    crowd.forget(3).await;
+    let Crowd { dir, store, mapping, people } = crowd;
+    let settings = EmbeddedSettings::default();
+    let reopened =
+        store.reopen(mapping.clone(), settings, Clock::system(), Component::detached()).await;
+    let crowd = Crowd { dir, store: reopened.unwrap(), mapping, people };
+    assert!(crowd.found()[3], "the files are as they were");
+    crowd.store.stop().await.unwrap();
+    assert_eq!(crowd.found(), everybody_but(&[3]), "the next clean stop rewrites them");
+}
+
 fn copy_dir(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -25,6 +25,8 @@ pub struct ProfileView {
     pub key_path: String,
     /// Whether changes are exported.
     pub followed: bool,
+    /// `given`, `refused` or `unknown` (until its next record says so), where `export.consent` asks.
+    pub consent: Option<String>,
     /// Whether a version waits for delivery or is in flight.
     pub due: bool,
     /// Whether it is in flight.
@@ -105,6 +107,7 @@ impl ProfileView {
             key: known.key.text.clone(),
             key_path: known.key.path.clone(),
             followed: state.followed,
+            consent: mapping.consent_of(known).ok().flatten().map(|consent| consent.name().into()),
             due: state.due,
             in_flight: state.in_flight,
             leaving: state.leaving,

@@ -109,6 +109,15 @@ impl Covered {
 }
 
 impl Consent {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Given => "given",
+            Self::Refused => "refused",
+            Self::Unknown => "unknown",
+        }
+    }
+
     /// Whether a profile is followed that is, or is not, a member of a mapped segment.
     pub(super) fn followed(self, is_member: bool) -> Followed {
         match self {
@@ -156,6 +165,19 @@ impl Mapping {
             }
         }
         consent
+    }
+
+    /// Whether a known profile consents; `None` where the mapping does not ask.
+    ///
+    /// # Errors
+    ///
+    /// What is kept of the profile cannot be read: the store is damaged.
+    pub fn consent_of(&self, known: &Known) -> Result<Option<Consent>, Invalid> {
+        if self.consents.is_empty() {
+            return Ok(None);
+        }
+        let reading = self.read_document(known.document()?)?;
+        Ok(Some(self.consent(&reading, &known.covered)))
     }
 
     pub(super) fn lacks_consent_value(&self, reading: &Reading<'_>, covered: &Covered) -> bool {

@@ -19,6 +19,11 @@ pub(super) fn profile(profile: &ProfileView) -> String {
     };
     line("id", &profile.id);
     line("followed", yes(profile.followed));
+    match profile.consent.as_deref() {
+        Some("unknown") => line("consent", "unknown: nothing is exported until a record says it"),
+        Some(consent) => line("consent", consent),
+        None => {}
+    }
     let delivery = match (profile.due, profile.in_flight) {
         (_, true) => "in flight".to_owned(),
         (true, _) => format!("due: {}", profile.triggers.join(", ")),

@@ -43,6 +43,8 @@ pub(super) struct Reconcile {
     added: Vec<(u32, Arc<Added>)>,
     /// Profiles that became due by it.
     due: u64,
+    /// Profiles of which it is not known whether they consent.
+    held: u64,
 }
 
 struct Work {
@@ -132,6 +134,16 @@ impl Engine {
         if is_done {
             let secs = work.began.elapsed().as_secs();
             tracing::info!(sink, profiles, due, secs, "reconciled");
+            let held = std::mem::take(&mut self.reconcile.held);
+            if held > 0 {
+                tracing::warn!(
+                    sink,
+                    profiles = held,
+                    "nothing is exported of profiles whose consent was not kept, until the next \
+                     record of each says whether it is given; with `state.retain: profile` it \
+                     would be known"
+                );
+            }
             return Ok(());
         }
         let ended = now();
@@ -189,6 +201,7 @@ impl Engine {
             .map_err(|error| StoreError::Damaged(format!("profile {id}: {error}")))?;
         let withdrew = self.note_consent(id, &mut known)?;
         row.held = judged.followed == Followed::Unknown;
+        self.reconcile.held += u64::from(row.held);
         let was_followed = row.followed;
         row.followed = if row.held { was_followed } else { judged.followed == Followed::Yes };
         let followed = row.followed;

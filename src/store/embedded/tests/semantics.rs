@@ -19,7 +19,10 @@ use self::{
     records::{Step, config, record, steps, written},
 };
 use super::*;
-use crate::profile::{Followed, Removed, UpdateMode, When};
+use crate::profile::{Followed, ProfileKey, Removed, UpdateMode, When, profile_id};
+
+/// Namespaces and ids.
+type Segments = &'static [(Option<&'static str>, &'static str)];
 
 /// A sink, as far as it matters to what is exported when.
 #[derive(Clone, Copy, Debug)]
@@ -27,8 +30,7 @@ struct Config {
     mode: UpdateMode,
     /// JSON Pointers; every attribute when absent.
     attributes: Option<&'static [&'static str]>,
-    /// Namespaces and ids.
-    segments: &'static [(Option<&'static str>, &'static str)],
+    segments: Segments,
     identities: Option<&'static [&'static str]>,
     /// JSON Pointers.
     consent: &'static [&'static str],
@@ -177,6 +179,22 @@ impl Rig {
         self.store = Some(InlineStore::open(self.dir.path(), mapping, clock));
     }
 
+    fn remap(&mut self, config: &Config) {
+        self.mapping = Arc::new(config.mapping());
+        self.crash();
+    }
+
+    /// The keys in the order in which their profiles are judged.
+    fn in_order<'k>(&self, keys: impl Iterator<Item = &'k String>) -> Vec<String> {
+        let mut keys: Vec<_> = keys.cloned().collect();
+        let path = "identityMap.crmid".to_owned();
+        keys.sort_by_key(|key| {
+            let key = ProfileKey { path: path.clone(), text: key.clone() };
+            profile_id(self.store().seed(), &key)
+        });
+        keys
+    }
+
     fn exits_by_absence(&self) -> u64 {
         self.counted + self.store().with(|engine| engine.metrics().exits_by_absence.get())
     }
@@ -195,7 +213,7 @@ fn whole_seconds(export: &mut Value) {
     }
 }
 
-async fn live(config: Config, steps: Vec<Step>) -> TestCaseResult {
+async fn live(mut config: Config, steps: Vec<Step>) -> TestCaseResult {
     let mut rig = Rig::new(&config);
     let mut model = Model::new(config);
     for step in steps {
@@ -217,6 +235,14 @@ async fn live(config: Config, steps: Vec<Step>) -> TestCaseResult {
             Step::Crash => {
                 rig.crash();
                 model.crash(now);
+            }
+            Step::Remap(segments) => {
+                if config.attributes == Some(&[]) && segments.is_empty() {
+                    continue; // nothing would be mapped
+                }
+                config.segments = segments;
+                rig.remap(&config);
+                model.remap(segments, now, &rig.in_order(model.keys()));
             }
         }
     }

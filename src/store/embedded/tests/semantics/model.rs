@@ -5,14 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::{Config, START};
-use crate::profile::{Removed, UpdateMode, When};
+use super::{Config, START, Segments};
+use crate::profile::{Removed, Retain, UpdateMode, When};
 
 /// All profiles of a sink, by the id in the key's namespace.
 pub(super) struct Model {
     config: Config,
     profiles: BTreeMap<String, Profile>,
     last_version: u64,
+    /// Since when each segment is mapped.
+    mapped_at: BTreeMap<(Option<&'static str>, &'static str), u64>,
+    /// When segments were unmapped first.
+    unmapped_at: BTreeMap<(Option<&'static str>, &'static str), u64>,
     pub(super) exits_by_absence: u64,
 }
 
@@ -84,7 +88,14 @@ pub(super) enum Fate {
 
 impl Model {
     pub(super) fn new(config: Config) -> Self {
-        Self { config, profiles: BTreeMap::new(), last_version: START, exits_by_absence: 0 }
+        Self {
+            config,
+            profiles: BTreeMap::new(),
+            last_version: START,
+            mapped_at: config.segments.iter().map(|segment| (*segment, START)).collect(),
+            unmapped_at: BTreeMap::new(),
+            exits_by_absence: 0,
+        }
     }
 
     pub(super) fn take(&mut self, record: &Value, now: u64) -> Found {
@@ -109,7 +120,7 @@ impl Model {
             UpdateMode::Patch => patched(before.clone(), record, now),
         };
         // Absent from a snapshot, or removed by a patch: over from now on.
-        let mut ended = 0;
+        let (mut ended, mut carried) = (0, BTreeSet::new());
         for (name, member) in &before.members {
             if is_member(member) && after.members.get(name).is_none_or(|m| m.status == "gone") {
                 ended += u64::from(self.is_mapped(name));
@@ -118,9 +129,17 @@ impl Model {
                 after.members.insert(name.clone(), over);
             } else if !after.members.contains_key(name) {
                 after.members.insert(name.clone(), member.clone());
+                carried.insert(name.clone());
             }
         }
         after.members.retain(|_, member| member.status != "gone");
+        // Of a segment that is not mapped the time is not kept.
+        let keeps_all = self.config.unmapped || self.config.retain == Retain::Profile;
+        for (name, member) in after.members.iter_mut().filter(|_| !keeps_all) {
+            if !self.is_mapped(name) && !carried.contains(name) {
+                member.at = None;
+            }
+        }
         self.exits_by_absence += ended;
 
         let was_followed = profile.followed;
@@ -223,6 +242,75 @@ impl Model {
         }
     }
 
+    /// The process starts again with other segments, and judges the profiles in this order.
+    pub(super) fn remap(&mut self, segments: Segments, now: u64, order: &[String]) {
+        self.crash(now);
+        if segments == self.config.segments {
+            return;
+        }
+        let former = std::mem::replace(&mut self.config.segments, segments);
+        self.mapped_at = segments
+            .iter()
+            .map(|segment| (*segment, self.mapped_at.get(segment).copied().unwrap_or(now)))
+            .collect();
+        for (name, id) in former {
+            let covers = |(in_name, in_id): &(Option<&str>, &str)| {
+                in_id == id && (in_name.is_none() || in_name == name)
+            };
+            if !segments.iter().any(covers) {
+                self.unmapped_at.entry((*name, *id)).or_insert(now);
+            }
+        }
+        for key in order {
+            let mut profile = self.profiles[key].clone();
+            let was_followed = profile.followed;
+            profile.followed = self.is_followed(&profile.state);
+            let mut new = profile
+                .state
+                .members
+                .iter()
+                .filter(|(name, _)| self.is_mapped(name) && segment_of(former, name).is_none());
+            let is_news =
+                new.any(|(name, member)| is_member(member) || self.left_unseen(name, member));
+            let trigger = match (was_followed, profile.followed) {
+                (false, true) => "followed",
+                (true, true) if is_news => "membership",
+                (true, false) if !profile.offered => {
+                    profile.due = false;
+                    profile.triggers.clear();
+                    ""
+                }
+                _ => "",
+            };
+            if !trigger.is_empty() {
+                self.last_version = now.max(self.last_version + 1);
+                profile.minted = self.last_version;
+                if !profile.due {
+                    profile.triggers.clear();
+                }
+                profile.due = true;
+                if trigger == "followed" {
+                    profile.triggers.remove("unfollowed");
+                }
+                profile.triggers.insert(trigger);
+            }
+            self.profiles.insert(key.clone(), profile);
+        }
+    }
+
+    /// Whether a membership of a segment that is mapped again ended while it was not.
+    fn left_unseen(&self, (namespace, id): &(String, String), member: &Member) -> bool {
+        let mapped = segment_of(self.config.segments, &(namespace.clone(), id.clone()));
+        self.unmapped_at.iter().any(|((name, gone), at)| {
+            let meets = name.is_none() || mapped.is_some_and(|(n, _)| n.is_none() || n == *name);
+            gone == id && meets && *at <= member.updated
+        })
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &String> {
+        self.profiles.keys()
+    }
+
     fn version(&self, record: &Value) -> Result<Option<Version>, ()> {
         match record.get("rev") {
             _ if !self.config.versioned => Ok(None),
@@ -235,9 +323,8 @@ impl Model {
         }
     }
 
-    fn is_mapped(&self, (namespace, id): &(String, String)) -> bool {
-        let mut mapped = self.config.segments.iter();
-        mapped.any(|(name, segment)| segment == id && name.is_none_or(|name| name == namespace))
+    fn is_mapped(&self, name: &(String, String)) -> bool {
+        segment_of(self.config.segments, name).is_some()
     }
 
     fn is_followed(&self, state: &State) -> bool {
@@ -314,13 +401,14 @@ impl Model {
             }
         }
         for (name, member) in &profile.state.members {
-            let mapped = self.is_mapped(name);
+            let mapped_at = segment_of(self.config.segments, name).map(|s| self.mapped_at[&s]);
+            let mapped = mapped_at.is_some();
             if !mapped && (!unmapped || withdrawn.is_some()) {
                 continue;
             }
             let mut member = member.clone();
             if let Some((at, _)) = withdrawn {
-                if member.created >= *at {
+                if member.created >= *at || mapped_at >= Some(*at) {
                     continue;
                 }
                 // It ended with the withdrawal unless it had ended before.
@@ -331,7 +419,7 @@ impl Model {
                 }
                 member.status = "exited".into();
             }
-            let is_new = member.updated > profile.confirmed;
+            let is_new = member.updated.max(mapped_at.unwrap_or(0)) > profile.confirmed;
             let status = match member.status.as_str() {
                 "exited" => "exited",
                 "existing" if legacy => "existing",
@@ -345,11 +433,11 @@ impl Model {
             if names && mapped {
                 entry["name"] = json!(format!("Segment {}", name.1));
             }
-            if timestamps && mapped {
+            if let Some(mapped_at) = mapped_at.filter(|_| timestamps) {
                 entry["createdAt"] = json!(member.created / 1000);
                 entry["updatedAt"] = json!(member.updated / 1000);
-                entry["mappingCreatedAt"] = json!(START / 1000);
-                entry["mappingUpdatedAt"] = json!(START / 1000);
+                entry["mappingCreatedAt"] = json!(mapped_at / 1000);
+                entry["mappingUpdatedAt"] = json!(mapped_at / 1000);
             }
             export["segmentMembership"][&name.0][&name.1] = entry;
         }
@@ -489,6 +577,15 @@ fn member(entry: &Value) -> Member {
     let text = |name: &str| entry.get(name).and_then(Value::as_str).map(str::to_owned);
     let status = text("status").unwrap_or_else(|| "realized".into());
     Member { status, at: text("lastQualificationTime"), created: 0, updated: 0 }
+}
+
+/// The mapped segment that this is.
+fn segment_of(
+    segments: Segments,
+    (namespace, id): &(String, String),
+) -> Option<(Option<&'static str>, &'static str)> {
+    let mut segments = segments.iter().copied();
+    segments.find(|(name, segment)| segment == id && name.is_none_or(|name| name == namespace))
 }
 
 fn is_member(member: &Member) -> bool {

@@ -3,7 +3,7 @@
 use proptest::{collection, prelude::*, sample::select};
 use serde_json::{Value, json};
 
-use super::{Config, model::Fate};
+use super::{Config, Segments, model::Fate};
 use crate::profile::{Removed, Retain, UpdateMode, When};
 
 /// Something that happens to a sink, a second after what happened before.
@@ -17,7 +17,12 @@ pub(super) enum Step {
     Settle(Fate),
     /// The process ends without a word and starts again.
     Crash,
+    /// The same with other segments.
+    Remap(Segments),
 }
+
+const SEGMENTS: [Segments; 4] =
+    [&[], &[(None, "s")], &[(Some("ups"), "s"), (None, "t")], &[(None, "s"), (None, "t")]];
 
 pub(super) fn config() -> impl Strategy<Value = Config> {
     const ATTRIBUTES: [Option<&[&str]>; 6] = [
@@ -28,8 +33,6 @@ pub(super) fn config() -> impl Strategy<Value = Config> {
         None,
         Some(&[]),
     ];
-    const SEGMENTS: [&[(Option<&str>, &str)]; 4] =
-        [&[], &[(None, "s")], &[(Some("ups"), "s"), (None, "t")], &[(None, "s"), (None, "t")]];
     const IDENTITIES: [Option<&[&str]>; 4] =
         [None, Some(&["crmid"]), Some(&["ecid", "x"]), Some(&[])];
     const CONSENT: [&[&str]; 6] =
@@ -79,8 +82,9 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => Just(Step::Claim),
         3 => fate.prop_map(Step::Settle),
         1 => Just(Step::Crash),
+        2 => select(&SEGMENTS[..]).prop_map(Step::Remap),
     ];
-    collection::vec(step, 1..16)
+    collection::vec(step, 1..20)
 }
 
 /// A record that may leave out, or set to `null`, whatever can be left out.

@@ -3,6 +3,7 @@
 
 mod model;
 mod records;
+mod state;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

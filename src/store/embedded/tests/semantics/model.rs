@@ -3,9 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{Config, START, Segments};
+use super::{
+    Config, START, Segments,
+    state::{Member, State, is_member, key, patched, snapshot, time},
+};
 use crate::profile::{Removed, Retain, UpdateMode, When};
 
 /// All profiles of a sink, by the id in the key's namespace.
@@ -33,24 +36,6 @@ struct Profile {
     confirmed: u64,
     /// Since when it does not consent, and who it was then.
     withdrawn: Option<(u64, BTreeSet<(String, String)>)>,
-}
-
-/// What a profile is.
-#[derive(Clone, Default)]
-struct State {
-    attributes: Map<String, Value>,
-    /// Namespace, id, and whether it is primary.
-    identities: BTreeMap<String, BTreeMap<String, bool>>,
-    /// By namespace and id.
-    members: BTreeMap<(String, String), Member>,
-}
-
-#[derive(Clone)]
-struct Member {
-    status: String,
-    at: Option<String>,
-    created: u64,
-    updated: u64,
 }
 
 #[derive(Clone, PartialEq, PartialOrd)]
@@ -456,129 +441,6 @@ impl Model {
     }
 }
 
-fn snapshot(record: &Value) -> State {
-    let mut state = State::default();
-    for (name, value) in record.as_object().unwrap() {
-        match name.as_str() {
-            "identityMap" => {
-                for (namespace, ids) in object(value) {
-                    let ids = items(ids).map(|(id, primary)| (id, primary == Some(true)));
-                    state.identities.insert(namespace.clone(), ids.collect());
-                }
-            }
-            "segmentMembership" => {
-                for (namespace, segments) in object(value) {
-                    for (id, entry) in object(segments) {
-                        if !entry.is_null() {
-                            state.members.insert((namespace.clone(), id.clone()), member(entry));
-                        }
-                    }
-                }
-            }
-            _ => drop(state.attributes.insert(name.clone(), value.clone())),
-        }
-    }
-    state
-}
-
-/// What it removes of memberships has the status `gone` afterwards.
-fn patched(mut state: State, patch: &Value, now: u64) -> State {
-    let gone = |member: &mut Member| {
-        if is_member(member) {
-            *member = Member { status: "gone".into(), at: Some(time(now)), ..member.clone() };
-        }
-    };
-    for (name, value) in patch.as_object().unwrap() {
-        match name.as_str() {
-            "identityMap" if value.is_null() => state.identities.clear(),
-            "identityMap" => {
-                for (namespace, ids) in object(value) {
-                    if ids.is_null() {
-                        state.identities.remove(namespace);
-                        continue;
-                    }
-                    let known = state.identities.entry(namespace.clone()).or_default();
-                    if items(ids).any(|(_, primary)| primary == Some(true)) {
-                        for primary in known.values_mut() {
-                            *primary = false;
-                        }
-                    }
-                    for (id, primary) in items(ids) {
-                        let known = known.entry(id).or_default();
-                        *known = primary.unwrap_or(*known);
-                    }
-                }
-            }
-            "segmentMembership" if value.is_null() => state.members.values_mut().for_each(gone),
-            "segmentMembership" => {
-                for (namespace, segments) in object(value) {
-                    if segments.is_null() {
-                        let members = state.members.iter_mut();
-                        members.filter(|(name, _)| name.0 == *namespace).for_each(|(_, m)| gone(m));
-                    }
-                    for (id, entry) in object(segments) {
-                        let name = (namespace.clone(), id.clone());
-                        if !entry.is_null() {
-                            state.members.insert(name, member(entry));
-                        } else if let Some(known) = state.members.get_mut(&name) {
-                            gone(known);
-                        }
-                    }
-                }
-            }
-            _ => {
-                let mut attributes = Value::Object(std::mem::take(&mut state.attributes));
-                merge_patch(&mut attributes, &json!({ name: value }));
-                state.attributes =
-                    object(&attributes).map(|(k, v)| (k.clone(), v.clone())).collect();
-            }
-        }
-    }
-    state
-}
-
-/// `MergePatch` of RFC 7396, section 2.
-fn merge_patch(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    for (name, value) in patch {
-        if value.is_null() {
-            target.as_object_mut().unwrap().remove(name);
-        } else {
-            merge_patch(&mut target[name], value);
-        }
-    }
-}
-
-fn key(record: &Value) -> Option<String> {
-    let ids = record.get("identityMap")?.get("crmid")?;
-    let mut primary: Vec<_> = items(ids).filter(|(_, primary)| *primary == Some(true)).collect();
-    if primary.is_empty() {
-        primary = items(ids).collect();
-    }
-    primary.into_iter().map(|(id, _)| id).min()
-}
-
-/// Ids, and whether they are primary where something is said of it.
-fn items(ids: &Value) -> impl Iterator<Item = (String, Option<bool>)> + '_ {
-    ids.as_array().into_iter().flatten().map(|item| {
-        let id = &item["id"];
-        let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
-        (id, item.get("primary").map(|primary| *primary == json!(true)))
-    })
-}
-
-fn member(entry: &Value) -> Member {
-    let text = |name: &str| entry.get(name).and_then(Value::as_str).map(str::to_owned);
-    let status = text("status").unwrap_or_else(|| "realized".into());
-    Member { status, at: text("lastQualificationTime"), created: 0, updated: 0 }
-}
-
 /// The mapped segment that this is.
 fn segment_of(
     segments: Segments,
@@ -588,14 +450,6 @@ fn segment_of(
     segments.find(|(name, segment)| segment == id && name.is_none_or(|name| name == namespace))
 }
 
-fn is_member(member: &Member) -> bool {
-    matches!(member.status.as_str(), "realized" | "existing")
-}
-
-fn object(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
-    value.as_object().into_iter().flatten()
-}
-
 fn at_path<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
     path[1..].split('/').try_fold(value, |value, key| value.as_object()?.get(key))
 }
@@ -603,9 +457,4 @@ fn at_path<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
 fn put(target: &mut Value, path: &str, value: Value) {
     let place = path[1..].split('/').fold(target, |target, key| &mut target[key]);
     *place = value;
-}
-
-/// A time of whole seconds.
-fn time(now: u64) -> String {
-    jiff::Timestamp::from_second(i64::try_from(now / 1_000_000).unwrap()).unwrap().to_string()
 }
